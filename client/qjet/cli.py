@@ -1,0 +1,202 @@
+"""The `qjet` command. Exit codes: 0 fine, 1 the task failed, 2 bad use, 3 no server."""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final, get_args
+
+import msgspec
+from qjet_shared import __version__
+from qjet_shared.messages import Method, Task
+from rich.console import Console
+
+from qjet.client import DEFAULT_URL, Client, RequestError, UnreachableError
+from qjet.render import show_task
+
+FINE: Final = 0
+TASK_FAILED: Final = 1
+BAD_USE: Final = 2
+NO_SERVER: Final = 3
+
+
+class UsageError(Exception):
+    """The command cannot be carried out as given; the text says why."""
+
+
+def main() -> None:
+    """Run the command line and exit with its code."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(argv: list[str]) -> int:
+    """Carry out one command and return its exit code."""
+    arguments = parser().parse_args(argv)
+    command: Callable[[argparse.Namespace], int] = arguments.command
+    try:
+        return command(arguments)
+    except UsageError as exc:
+        return _complain(str(exc), BAD_USE)
+    except RequestError as exc:
+        return _complain(str(exc), BAD_USE)
+    except UnreachableError as exc:
+        return _complain(f"{exc}\nIs it running? Start it with `qjet up`.", NO_SERVER)
+    except KeyboardInterrupt:
+        return 130
+
+
+def parser() -> argparse.ArgumentParser:
+    """Build the parser of all commands."""
+    top = argparse.ArgumentParser(
+        prog="qjet", description="Run quantum circuits as durable tasks.", allow_abbrev=False
+    )
+    top.add_argument("--version", action="version", version=f"qjet {__version__}")
+    commands = top.add_subparsers(required=True, metavar="COMMAND")
+    _add_run(commands)
+    _add_submit(commands)
+    _add_reading(commands)
+    _add_up(commands)
+    return top
+
+
+def add_circuit_arguments(command: argparse.ArgumentParser) -> None:
+    """Add what says which circuit to run, and how."""
+    command.add_argument("file", help="an OpenQASM file; - reads standard input")
+    command.add_argument("--shots", type=int, metavar="N", help="how often to run (1024)")
+    command.add_argument("--seed", type=int, metavar="N", help="the same seed, the same counts")
+    command.add_argument("--method", choices=get_args(Method), help="Aer's simulation method")
+    command.add_argument("--timeout-s", type=float, metavar="S", help="wall time limit")
+    command.add_argument("--memory", action="store_true", help="also return each shot's outcome")
+    command.add_argument("--name", help="a name of your own")
+    command.add_argument("--tag", action="append", dest="tags", metavar="TAG", help="repeatable")
+
+
+def run_circuit(client: Client, arguments: argparse.Namespace, console: Console) -> int:
+    """Submit, wait, print; the core of `qjet run`."""
+    task_id = client.submit(_source(arguments.file), **_options(arguments))
+    with console.status(f"task {task_id}"):
+        task = client.wait(task_id)
+    show_task(task, console)
+    return _code(task)
+
+
+def _add_run(commands: Any) -> None:
+    command = commands.add_parser("run", help="submit a circuit and print its counts")
+    add_circuit_arguments(command)
+    _add_common(command)
+    command.set_defaults(command=_run)
+
+
+def _add_submit(commands: Any) -> None:
+    command = commands.add_parser("submit", help="submit a circuit and print its task id")
+    add_circuit_arguments(command)
+    _add_common(command)
+    command.set_defaults(command=_submit)
+
+
+def _add_reading(commands: Any) -> None:
+    status = commands.add_parser("status", help="show where a task is")
+    result = commands.add_parser("result", help="wait for a task and print its counts")
+    for command, function in ((status, _status), (result, _result)):
+        command.add_argument("task_id")
+        _add_common(command)
+        command.set_defaults(command=function)
+    result.add_argument("--wait", type=float, metavar="S", help="give up after S seconds")
+
+
+def _add_up(commands: Any) -> None:
+    command = commands.add_parser("up", help="run the whole stack in the foreground")
+    command.add_argument("--http-port", type=int, default=8000, metavar="P", help="0: a free one")
+    command.add_argument("--nats-port", type=int, default=4222, metavar="P", help="0: a free one")
+    command.add_argument("--executors", type=int, default=1, metavar="N")
+    command.add_argument("--data-dir", type=Path, metavar="DIR", help="where tasks live")
+    command.add_argument("--host", default="127.0.0.1", help="the address to listen on")
+    command.add_argument(
+        "--try",
+        action="append",
+        dest="tries",
+        default=[],
+        metavar="'FILE …'",
+        help="once ready, do `qjet run FILE …`; repeatable",
+    )
+    command.add_argument("--once", action="store_true", help="stop after the tries")
+    command.set_defaults(command=_up)
+
+
+def _add_common(command: argparse.ArgumentParser) -> None:
+    url = os.environ.get("QJET_URL", DEFAULT_URL)
+    command.add_argument("--url", default=url, help="the gateway (or set QJET_URL)")
+    command.add_argument("--json", action="store_true", help="print JSON, for machines")
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    with Client(arguments.url) as client:
+        if not arguments.json:
+            return run_circuit(client, arguments, Console())
+        task = client.run(_source(arguments.file), **_options(arguments))
+    _print_json(task)
+    return _code(task)
+
+
+def _submit(arguments: argparse.Namespace) -> int:
+    with Client(arguments.url) as client:
+        task_id = client.submit(_source(arguments.file), **_options(arguments))
+    print(msgspec.json.encode({"task_id": task_id}).decode() if arguments.json else task_id)
+    return FINE
+
+
+def _status(arguments: argparse.Namespace) -> int:
+    with Client(arguments.url) as client:
+        task = client.get(arguments.task_id)
+    if arguments.json:
+        _print_json(task)
+    else:
+        print(f"{task.status}  {task.message}")
+    return FINE
+
+
+def _result(arguments: argparse.Namespace) -> int:
+    with Client(arguments.url) as client:
+        task = client.wait(arguments.task_id, timeout_s=arguments.wait)
+    if arguments.json:
+        _print_json(task)
+    else:
+        show_task(task, Console())
+    return _code(task)
+
+
+def _up(arguments: argparse.Namespace) -> int:
+    try:
+        from qjet.up import run_stack  # noqa: PLC0415  # needs the services' extras
+    except ModuleNotFoundError as exc:
+        raise UsageError(f"{exc}; `qjet up` needs `pip install 'qjet[all]'`") from exc
+    return run_stack(arguments)
+
+
+def _source(file: str) -> str:
+    try:
+        return sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as exc:
+        raise UsageError(f"cannot read {file}: {exc}") from exc
+
+
+def _options(arguments: argparse.Namespace) -> dict[str, Any]:
+    names = ("shots", "seed", "method", "timeout_s", "memory", "name", "tags")
+    options = {name: getattr(arguments, name) for name in names}
+    return {
+        name: value for name, value in options.items() if value is not None and value is not False
+    }
+
+
+def _code(task: Task) -> int:
+    return FINE if task.status == "completed" else TASK_FAILED
+
+
+def _print_json(task: Task) -> None:
+    print(msgspec.json.format(msgspec.json.encode(task), indent=2).decode())
+
+
+def _complain(text: str, code: int) -> int:
+    sys.stderr.write(f"qjet: {text}\n")
+    return code

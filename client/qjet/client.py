@@ -1,0 +1,105 @@
+"""The Python client: submit circuits over HTTP, wait for their counts."""
+
+import time
+from types import TracebackType
+from typing import Any, Final, Self
+
+import httpx
+import msgspec
+from qjet_shared.messages import Accepted, Problem, Submission, Task
+
+DEFAULT_URL: Final = "http://127.0.0.1:8000"
+_LONGEST_POLL_S: Final = 30.0
+_TIMEOUT_S: Final = 10.0
+
+
+class UnreachableError(Exception):
+    """The server cannot be reached, or does not speak qjet."""
+
+
+class RequestError(Exception):
+    """The server refused the request; `problem` says why."""
+
+    def __init__(self, problem: Problem) -> None:
+        fields = "".join(f"\n  {e.field or 'body'}: {e.message}" for e in problem.errors)
+        super().__init__(problem.title + fields if fields else problem.detail)
+        self.problem = problem
+
+
+class Client:
+    """A connection to one gateway. Use it as a context manager, or close it."""
+
+    def __init__(self, url: str = DEFAULT_URL) -> None:
+        """Take the gateway's address."""
+        self._url = url
+        self._http = httpx.Client(base_url=url, timeout=_TIMEOUT_S)
+
+    def __enter__(self) -> Self:
+        """Return the client itself."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        exc: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close the connection."""
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._http.close()
+
+    def submit(self, qc: str, **options: Any) -> str:
+        """Hand in OpenQASM with any of `Submission`'s fields; return the task id.
+
+        Raises:
+            RequestError: the submission was refused.
+            UnreachableError: no answer; nothing is known of the submission.
+        """
+        body = msgspec.json.encode(Submission(qc=qc, **options))
+        answer = self._ask("POST", "/tasks", content=body)
+        return msgspec.json.decode(answer, type=Accepted).task_id
+
+    def get(self, task_id: str, *, wait_s: float = 0.0) -> Task:
+        """Return the task, waiting at most `wait_s` seconds (60 at most) for its end.
+
+        Raises:
+            RequestError: there is no such task.
+            UnreachableError: no answer.
+        """
+        params = {"wait": wait_s} if wait_s else {}
+        answer = self._ask("GET", f"/tasks/{task_id}", params=params, timeout=_TIMEOUT_S + wait_s)
+        return msgspec.json.decode(answer, type=Task)
+
+    def wait(self, task_id: str, *, timeout_s: float | None = None) -> Task:
+        """Return the task once it is final, or as it is after `timeout_s` seconds.
+
+        Raises as `get`.
+        """
+        deadline = None if timeout_s is None else time.monotonic() + timeout_s
+        while True:
+            left_s = _LONGEST_POLL_S if deadline is None else deadline - time.monotonic()
+            task = self.get(task_id, wait_s=max(0.0, min(left_s, _LONGEST_POLL_S)))
+            if task.is_final or (deadline is not None and time.monotonic() >= deadline):
+                return task
+
+    def run(self, qc: str, **options: Any) -> Task:
+        """Submit and wait for the end. Raises as `submit` and `get`."""
+        return self.wait(self.submit(qc, **options))
+
+    def _ask(self, method: str, path: str, **rest: Any) -> bytes:
+        headers = {"Content-Type": "application/json"} if "content" in rest else {}
+        try:
+            response = self._http.request(method, path, headers=headers, **rest)
+        except httpx.TransportError as exc:
+            raise UnreachableError(f"cannot reach {self._url}: {exc}") from exc
+        if response.is_success:
+            return response.content
+        try:
+            problem = msgspec.json.decode(response.content, type=Problem)
+        except msgspec.DecodeError as exc:
+            status = f"{response.status_code} {response.reason_phrase}"
+            raise UnreachableError(f"{self._url} answered {status}, not qjet's way") from exc
+        raise RequestError(problem)

@@ -1,0 +1,59 @@
+"""Shows tasks to people: counts as a table with bars, errors with their place."""
+
+from typing import Final
+
+from qjet_shared.messages import Task
+from rich.console import Console
+from rich.table import Table
+
+_MOST_ROWS: Final = 20
+_BAR_WIDTH: Final = 30
+_EIGHTHS: Final = " ▏▎▍▌▋▊▉"
+
+
+def show_task(task: Task, console: Console) -> None:
+    """Print a task: its counts, its error, or where it is."""
+    if task.error:
+        _show_error(task, console)
+    elif task.result is not None:
+        _show_counts(task, task.result, console)
+    else:
+        console.print(f"{task.task_id}  {task.status}  {task.message}", highlight=False)
+
+
+def _show_counts(task: Task, counts: dict[str, int], console: Console) -> None:
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    table.add_column("outcome", overflow="fold")
+    table.add_column("count", justify="right")
+    table.add_column("share", justify="right")
+    table.add_column("")
+    total = sum(counts.values())
+    rows = sorted(counts.items(), key=lambda row: (-row[1], row[0]))
+    largest = rows[0][1]
+    for outcome, count in rows[:_MOST_ROWS]:
+        table.add_row(outcome, str(count), f"{count / total:.1%}", _bar(count / largest))
+    console.print(table, highlight=False)
+    if len(rows) > _MOST_ROWS:
+        console.print(f"… and {len(rows) - _MOST_ROWS} more outcomes", style="dim")
+    seconds = f", {task.timings.simulate:.3f} s" if task.timings else ""
+    console.print(
+        f"{total} shots, method {task.method}{seconds}, task {task.task_id}",
+        style="dim",
+        highlight=False,
+    )
+
+
+def _show_error(task: Task, console: Console) -> None:
+    if task.error is None:
+        return
+    place = f" (line {task.error.line}, column {task.error.column})" if task.error.line else ""
+    console.print(f"[red]{task.error.code}[/red]{place}: ", end="", highlight=False)
+    console.print(task.error.message, markup=False, highlight=False)
+    if task.error.hint:
+        console.print(task.error.hint, style="dim", markup=False, highlight=False)
+
+
+def _bar(share: float) -> str:
+    """Draw `share` of the full width in eighths of a character."""
+    eighths = round(share * _BAR_WIDTH * 8)
+    return "█" * (eighths // 8) + _EIGHTHS[eighths % 8].strip()

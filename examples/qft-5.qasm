@@ -1,0 +1,38 @@
+OPENQASM 3;
+include "stdgates.inc";
+// The quantum Fourier transform of 5 qubits on |00001>, undone by its inverse: always 00001.
+qubit[5] q;
+bit[5] c;
+x q[0];
+h q[4];
+cp(pi / 2) q[3], q[4];
+cp(pi / 4) q[2], q[4];
+cp(pi / 8) q[1], q[4];
+cp(pi / 16) q[0], q[4];
+h q[3];
+cp(pi / 2) q[2], q[3];
+cp(pi / 4) q[1], q[3];
+cp(pi / 8) q[0], q[3];
+h q[2];
+cp(pi / 2) q[1], q[2];
+cp(pi / 4) q[0], q[2];
+h q[1];
+cp(pi / 2) q[0], q[1];
+h q[0];
+// Here the phases hold the answer; now back.
+h q[0];
+cp(-pi / 2) q[0], q[1];
+h q[1];
+cp(-pi / 4) q[0], q[2];
+cp(-pi / 2) q[1], q[2];
+h q[2];
+cp(-pi / 8) q[0], q[3];
+cp(-pi / 4) q[1], q[3];
+cp(-pi / 2) q[2], q[3];
+h q[3];
+cp(-pi / 16) q[0], q[4];
+cp(-pi / 8) q[1], q[4];
+cp(-pi / 4) q[2], q[4];
+cp(-pi / 2) q[3], q[4];
+h q[4];
+c = measure q;

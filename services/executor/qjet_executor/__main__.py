@@ -1,0 +1,77 @@
+"""Starts an executor: `python -m qjet_executor`. The composition root of this service."""
+
+import asyncio
+
+from qjet_shared import subjects
+from qjet_shared.broker import Broker
+from qjet_shared.metrics import ExecutorMetrics
+from qjet_shared.ops import Pulse, ops_app, start_http
+from qjet_shared.pull import Puller
+from qjet_shared.service import run_service
+
+from qjet_executor.pool import Pool, PoolShape
+from qjet_executor.settings import ExecutorSettings
+from qjet_executor.worker import Worker
+
+
+async def serve(settings: ExecutorSettings, instance: str, stop: asyncio.Event) -> None:
+    """Work until `stop` is set, then drain."""
+    metrics = ExecutorMetrics()
+    broker = Broker(settings.nats_url, name=instance)
+    pool = Pool(_shape(settings), metrics, on_free=lambda: puller.wake())  # noqa: PLW0108  # made below
+    worker = Worker(broker=broker, pool=pool, settings=settings, metrics=metrics, instance=instance)
+    puller = Puller(
+        broker,
+        stream=subjects.TASKS_STREAM,
+        consumer=subjects.EXECUTORS_CONSUMER,
+        room=lambda: worker.room,
+        handle=worker.accept,
+    )
+
+    def is_ready() -> bool:
+        return broker.is_connected and pool.is_warm and not stop.is_set()
+
+    pulse = Pulse(
+        broker,
+        service="executor",
+        instance=instance,
+        is_ready=is_ready,
+        running=lambda: worker.running,
+    )
+    http = await start_http(ops_app(metrics, is_ready), settings, settings.metrics_port)
+    broker.start()
+    pool.start()
+    work = asyncio.create_task(_work(broker, worker, puller, pulse), name="executor.work")
+    await stop.wait()
+    await puller.stop()
+    await worker.drain(settings.drain_s)
+    await pulse.stop()
+    work.cancel()
+    await pool.close()
+    await broker.close()
+    await http.cleanup()
+
+
+async def _work(broker: Broker, worker: Worker, puller: Puller, pulse: Pulse) -> None:
+    await broker.first_connection()
+    pulse.start()
+    await puller.start()
+    await worker.keep_in_progress()
+
+
+def _shape(settings: ExecutorSettings) -> PoolShape:
+    return PoolShape(
+        size=settings.sandbox_count,
+        memory_mb=settings.memory_per_sandbox_mb,
+        threads=settings.sandbox_threads,
+        max_tasks=settings.sandbox_max_tasks,
+    )
+
+
+def main() -> None:
+    """Run as a program."""
+    run_service("executor", ExecutorSettings, serve)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,106 @@
+"""From OpenQASM text to a circuit, with errors that say what and where. Sandbox only."""
+
+import re
+from typing import Final
+
+from qiskit import QuantumCircuit, qasm2, qasm3
+
+from qjet_executor.diagnose import CircuitError, from_qasm2, from_qasm3
+
+_COMMENT: Final = re.compile(r"//[^\n]*|/\*.*?\*/", re.DOTALL)
+_VERSION: Final = re.compile(r"\s*OPENQASM\s+(\d+)(?:\.(\d+))?\s*;")
+_INCLUDE: Final = re.compile(r'\binclude\s*(["\'])(.*?)\1')
+_ALLOWED_INCLUDES: Final = {2: "qelib1.inc", 3: "stdgates.inc"}
+
+
+def read_circuit(source: str) -> QuantumCircuit:
+    """Build the circuit that `source` describes, in the OpenQASM version its first line names.
+
+    Without a version line it is read as OpenQASM 3, where that line is optional; OpenQASM 2
+    demands it.
+
+    Raises:
+        CircuitError: the text is no valid program, uses what cannot be run, or measures nothing.
+    """
+    code = _COMMENT.sub(_blank, source)
+    version = _version(code)
+    _check_includes(code, version)
+    circuit = _read_qasm2(source) if version == 2 else _read_qasm3(source)  # noqa: PLR2004
+    if not _measures(circuit):
+        raise CircuitError(
+            "no_measurements",
+            "The circuit measures nothing, so there is nothing to count.",
+            hint="Declare bits and measure into them, e.g. `bit[2] c; c = measure q;`.",
+        )
+    return circuit
+
+
+def _blank(comment: re.Match[str]) -> str:
+    """Replace a comment by as much white space, so that lines and columns stay."""
+    return re.sub(r"[^\n]", " ", comment[0])
+
+
+def _version(code: str) -> int:
+    if not code.strip():
+        raise CircuitError("qasm_syntax", "The program is empty.", line=1, column=1)
+    found = _VERSION.match(code)
+    if not found:
+        return 3
+    if found[1] not in ("2", "3"):
+        line, column = _place(code, found.start(1))
+        name = f"OpenQASM {found[1]}" + (f".{found[2]}" if found[2] else "")
+        raise CircuitError(
+            "qasm_unsupported",
+            f"{name} cannot be run; only OpenQASM 3 and 2 can.",
+            line=line,
+            column=column,
+        )
+    return int(found[1])
+
+
+def _check_includes(code: str, version: int) -> None:
+    allowed = _ALLOWED_INCLUDES[version]
+    for found in _INCLUDE.finditer(code):
+        if found[2] != allowed:
+            line, column = _place(code, found.start())
+            raise CircuitError(
+                "qasm_unsupported",
+                f"include of {found[2][:80]!r} is not allowed; no files are read.",
+                line=line,
+                column=column,
+                hint=f'Only `include "{allowed}";` may stand in OpenQASM {version}.',
+            )
+
+
+def _place(code: str, offset: int) -> tuple[int, int]:
+    """Return line and column, from 1, of an offset."""
+    before = code[:offset]
+    return before.count("\n") + 1, offset - before.rfind("\n")
+
+
+def _read_qasm3(source: str) -> QuantumCircuit:
+    try:
+        return qasm3.loads(source)
+    except Exception as exc:
+        raise from_qasm3(exc) from exc
+
+
+def _read_qasm2(source: str) -> QuantumCircuit:
+    try:
+        return qasm2.loads(
+            source,
+            include_path=(),
+            custom_instructions=qasm2.LEGACY_CUSTOM_INSTRUCTIONS,
+            custom_classical=qasm2.LEGACY_CUSTOM_CLASSICAL,
+        )
+    except Exception as exc:
+        raise from_qasm2(exc) from exc
+
+
+def _measures(circuit: QuantumCircuit) -> bool:
+    """Whether a measurement stands anywhere, also inside if, while, for and switch."""
+    return any(
+        instruction.operation.name == "measure"
+        or any(_measures(block) for block in getattr(instruction.operation, "blocks", ()))
+        for instruction in circuit.data
+    )

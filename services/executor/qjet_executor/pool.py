@@ -1,0 +1,130 @@
+"""Keeps a fixed number of warm sandboxes and replaces those that die or grow old."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Final
+
+from msgspec import Struct
+from qjet_shared.metrics import ExecutorMetrics
+
+from qjet_executor.child import Sandbox, SandboxDiedError
+
+log = logging.getLogger(__name__)
+
+_FIRST_RETRY_S: Final = 0.5
+_LAST_RETRY_S: Final = 30.0
+
+
+class PoolShape(Struct, frozen=True, kw_only=True):
+    """How many sandboxes, and what each may take."""
+
+    size: int
+    memory_mb: int
+    threads: int
+    max_tasks: int
+
+
+class Pool:
+    """The executor's sandboxes. `free` of them are warm and idle."""
+
+    def __init__(
+        self, shape: PoolShape, metrics: ExecutorMetrics, on_free: Callable[[], None]
+    ) -> None:
+        """Take the shape, and what to call whenever a sandbox becomes free."""
+        self._shape = shape
+        self._metrics = metrics
+        self._on_free = on_free
+        self._idle: list[Sandbox] = []
+        self._busy: set[Sandbox] = set()
+        self._background: set[asyncio.Task[None]] = set()
+        self._is_closed = False
+
+    @property
+    def free(self) -> int:
+        """How many jobs could start this moment."""
+        return len(self._idle)
+
+    @property
+    def is_warm(self) -> bool:
+        """Whether at least one sandbox is up."""
+        return bool(self._idle or self._busy)
+
+    def start(self) -> None:
+        """Begin to start all sandboxes."""
+        for _ in range(self._shape.size):
+            self._add()
+
+    def take(self) -> Sandbox:
+        """Take a free sandbox, for one job at most. Ask `free` first; give it back after."""
+        sandbox = self._idle.pop()
+        self._busy.add(sandbox)
+        self._count()
+        return sandbox
+
+    def give_back(self, sandbox: Sandbox) -> None:
+        """Take back a sandbox, or another in its place where it is of no more use."""
+        self._busy.discard(sandbox)
+        is_old = sandbox.jobs_done >= self._shape.max_tasks
+        if reason := sandbox.unfit_for or ("old" if is_old else ""):
+            self._replace(sandbox, reason)
+        else:
+            self._idle.append(sandbox)
+            self._on_free()
+        self._count()
+
+    async def close(self) -> None:
+        """End all sandboxes, whatever they do."""
+        self._is_closed = True
+        for task in self._background:
+            task.cancel()
+        await asyncio.gather(*self._background, return_exceptions=True)
+        await asyncio.gather(*(sandbox.kill() for sandbox in [*self._idle, *self._busy]))
+        self._idle.clear()
+        self._busy.clear()
+
+    def _replace(self, sandbox: Sandbox, reason: str) -> None:
+        self._metrics.sandbox_restarts.labels(reason).inc()
+        log.warning("sandbox.replaced", extra={"pid": sandbox.pid, "reason": reason})
+        self._spawn(sandbox.kill())
+        if not self._is_closed:
+            self._add()
+
+    def _add(self) -> None:
+        self._spawn(self._start_one())
+
+    def _spawn(self, work: "asyncio._CoroutineLike[None]") -> None:
+        task = asyncio.create_task(work, name="sandbox")
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+
+    async def _start_one(self) -> None:
+        """Start a sandbox, trying again for as long as it takes."""
+        wait_s = _FIRST_RETRY_S
+        while True:
+            try:
+                sandbox = await Sandbox.start(
+                    memory_mb=self._shape.memory_mb, threads=self._shape.threads
+                )
+            except (SandboxDiedError, OSError) as exc:
+                log.error("sandbox.start_failed", extra={"error": str(exc), "retry_in_s": wait_s})  # noqa: TRY400  # the text says it all
+                await asyncio.sleep(wait_s)
+                wait_s = min(2 * wait_s, _LAST_RETRY_S)
+                continue
+            self._spawn(self._watch(sandbox))
+            self._idle.append(sandbox)
+            self._count()
+            self._on_free()
+            return
+
+    async def _watch(self, sandbox: Sandbox) -> None:
+        """Replace a sandbox that dies while it is idle; a busy one's job tells of its death."""
+        death = await sandbox.gone()
+        if sandbox in self._idle:
+            self._idle.remove(sandbox)
+            self._replace(sandbox, death.reason)
+            self._count()
+
+    def _count(self) -> None:
+        self._metrics.sandboxes.labels("idle").set(len(self._idle))
+        self._metrics.sandboxes.labels("busy").set(len(self._busy))

@@ -1,0 +1,57 @@
+"""What the executor and its sandboxes say to each other, and how it is framed.
+
+A frame is a length (4 bytes, big-endian) and that many bytes of MessagePack.
+"""
+
+import struct
+from typing import Final
+
+import msgspec
+from msgspec import Struct
+from qjet_shared.messages import Method, TaskError
+
+HEADER: Final = struct.Struct(">I")
+
+
+class Job(Struct, frozen=True, kw_only=True):
+    """One circuit to run."""
+
+    qc: str
+    shots: int
+    seed: int | None
+    method: Method
+    memory: bool
+
+
+class Phases(Struct, frozen=True, kw_only=True):
+    """Seconds spent in each phase inside the sandbox."""
+
+    parse: float = 0.0
+    transpile: float = 0.0
+    simulate: float = 0.0
+
+
+class Outcome(Struct, frozen=True, kw_only=True):
+    """How a job ended: with counts, or with an error.
+
+    `counts` is a JSON object, bitstring to occurrences; `memory` a JSON list of bitstrings, one
+    per shot, or empty where it was not asked for. Both stay JSON text from here to the reader.
+    """
+
+    error: TaskError | None = None
+    counts: bytes = b""
+    memory: bytes = b""
+    method: str = ""
+    phases: Phases = Phases()
+
+
+class Ready(Struct, frozen=True, kw_only=True):
+    """A sandbox is warm; `trouble` says why it cannot work instead."""
+
+    trouble: str = ""
+
+
+def frame(message: Struct) -> bytes:
+    """Return `message` as it goes over the socket."""
+    body = msgspec.msgpack.encode(message)
+    return HEADER.pack(len(body)) + body

@@ -1,0 +1,71 @@
+"""Delivers final states: to the results stream, once per task, and large ones by way of a blob."""
+
+import logging
+from typing import Final
+
+import msgspec
+import nats.js.errors
+import stamina
+from qjet_shared import subjects
+from qjet_shared.broker import EXPECT_EMPTY, Broker
+from qjet_shared.errors import AlreadyThereError, TransientError, translated
+from qjet_shared.ids import new_task_id
+from qjet_shared.messages import Blob, Task
+
+from qjet_executor.outcomes import large_part, without_counts
+from qjet_executor.protocol import Outcome
+
+log = logging.getLogger(__name__)
+
+_ROOM_FOR_HEADERS: Final = 4096
+
+
+_patiently = stamina.retry(
+    on=TransientError, attempts=None, timeout=None, wait_initial=0.1, wait_max=5.0
+)
+"""Tries for as long as the broker is away; the caller keeps the task from being redelivered."""
+
+
+class Results:
+    """The executor's way to the results stream."""
+
+    def __init__(self, broker: Broker) -> None:
+        self._broker = broker
+
+    @_patiently
+    async def exist(self, task_id: str) -> bool:
+        """Whether the task already has its result."""
+        self._broker.require_connection()
+        subject = subjects.result(task_id)
+        try:
+            with translated(subject):
+                await self._broker.js.get_msg(subjects.RESULTS_STREAM, subject=subject, direct=True)
+        except nats.js.errors.NotFoundError:
+            return False
+        return True
+
+    @_patiently
+    async def deliver(self, task: Task, outcome: Outcome | None) -> bool:
+        """Store `task` as the final state; returns once it is on disk.
+
+        Returns False if the task had a result before, which then stands.
+        """
+        payload = msgspec.json.encode(task)
+        if outcome and len(payload) > self._broker.nc.max_payload - _ROOM_FOR_HEADERS:
+            payload = await self._move_to_blob(task, outcome)
+        try:
+            await self._broker.publish(subjects.result(task.task_id), payload, EXPECT_EMPTY)
+        except AlreadyThereError:
+            return False
+        return True
+
+    async def _move_to_blob(self, task: Task, outcome: Outcome) -> bytes:
+        """Store the large part under a name that no other run of the task uses."""
+        self._broker.require_connection()
+        data = large_part(outcome)
+        blob = Blob(name=f"{task.task_id}.{new_task_id()}", size_bytes=len(data))
+        with translated(subjects.BLOBS_BUCKET):
+            store = await self._broker.js.object_store(subjects.BLOBS_BUCKET)
+            await store.put(blob.name, data)
+        log.debug("result.blob", extra={"task_id": task.task_id, "size_bytes": len(data)})
+        return msgspec.json.encode(without_counts(task, blob))

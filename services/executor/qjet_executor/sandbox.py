@@ -1,0 +1,58 @@
+"""A sandbox: a child process that parses and simulates one circuit at a time.
+
+Started as `python -m qjet_executor.sandbox FD MEMORY_MB THREADS` with a connected socket. It
+answers each `Job` with an `Outcome` and ends when the executor closes the socket or dies. A
+circuit may kill, stall or bloat this process only.
+"""
+
+import resource
+import socket
+import sys
+from typing import TypeVar
+
+import msgspec
+from msgspec import Struct
+
+from qjet_executor.protocol import HEADER, Job, Ready, frame
+
+Message = TypeVar("Message", bound=Struct)
+
+
+def main() -> None:
+    """Warm up, say so, then work until the socket closes."""
+    descriptor, memory_mb, threads = (int(text) for text in sys.argv[1:4])
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    with socket.socket(fileno=descriptor) as channel:
+        try:
+            from qjet_executor.simulate import Simulators  # noqa: PLC0415  # slow, and may fail
+
+            simulators = Simulators(max_memory_mb=memory_mb, max_threads=threads)
+            simulators.warm_up()
+        except Exception as exc:  # noqa: BLE001  # whatever it is, the executor should say it
+            channel.sendall(frame(Ready(trouble=f"{type(exc).__name__}: {exc}")))
+            return
+        channel.sendall(frame(Ready()))
+        while (job := _receive(channel, Job)) is not None:
+            channel.sendall(frame(simulators.run(job)))
+
+
+def _receive(channel: socket.socket, kind: type[Message]) -> Message | None:
+    header = _receive_exactly(channel, HEADER.size)
+    if header is None:
+        return None
+    body = _receive_exactly(channel, HEADER.unpack(header)[0])
+    return None if body is None else msgspec.msgpack.decode(body, type=kind)
+
+
+def _receive_exactly(channel: socket.socket, size: int) -> bytes | None:
+    data = bytearray()
+    while len(data) < size:
+        part = channel.recv(size - len(data))
+        if not part:
+            return None
+        data += part
+    return bytes(data)
+
+
+if __name__ == "__main__":
+    main()

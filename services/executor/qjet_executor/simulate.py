@@ -1,0 +1,147 @@
+"""Runs one job on Aer, in a sandbox.
+
+What is costly to make is made once per process: a simulator, the names of the gates it knows and
+the pass manager that brings others to them, per method; and circuits already read.
+"""
+
+import time
+from collections.abc import Callable
+from functools import cached_property, lru_cache
+from typing import Any, Final
+
+import msgspec
+from qiskit import QuantumCircuit
+from qiskit.exceptions import QiskitError
+from qiskit.transpiler import generate_preset_pass_manager
+from qiskit_aer import AerSimulator
+from qjet_shared.messages import BELL_QASM, Method, TaskError
+
+from qjet_executor.circuits import read_circuit
+from qjet_executor.diagnose import CircuitError, from_aer, from_transpiler
+from qjet_executor.protocol import Job, Outcome, Phases
+
+_CACHED_CIRCUITS: Final = 256
+_LARGEST_CACHED_SOURCE: Final = 16_384
+"""Characters; a cached circuit is some 100 times its source, so the cache stays below 400 MiB."""
+
+
+class Simulator:
+    """Aer with one method, and what it takes to prepare circuits for it."""
+
+    def __init__(self, method: Method, *, max_memory_mb: int, max_threads: int) -> None:
+        self.aer = AerSimulator(
+            method=method, max_memory_mb=max_memory_mb, max_parallel_threads=max_threads
+        )
+        self._method = method
+
+    @cached_property
+    def _known_gates(self) -> frozenset[str]:
+        return frozenset(self.aer.target.operation_names) | {"barrier"}
+
+    @cached_property
+    def _pass_manager(self) -> Any:
+        return generate_preset_pass_manager(optimization_level=0, backend=self.aer)
+
+    def warm_up(self) -> None:
+        """Make what the first circuit would otherwise wait for."""
+        _ = self._known_gates, self._pass_manager
+
+    def prepare(self, circuit: QuantumCircuit) -> QuantumCircuit:
+        """Return `circuit` in gates that this method knows; itself, where it already is.
+
+        Raises:
+            CircuitError: there is no way to bring it to them.
+        """
+        if _gate_names(circuit) <= self._known_gates:
+            return circuit
+        try:
+            return self._pass_manager.run(circuit)
+        except QiskitError as exc:
+            raise from_transpiler(exc, self._method) from exc
+
+
+class Simulators:
+    """All methods' simulators of this process."""
+
+    def __init__(self, *, max_memory_mb: int, max_threads: int) -> None:
+        """Take Aer's memory limit, in MiB, and its number of threads."""
+        self._limits = {"max_memory_mb": max_memory_mb, "max_threads": max_threads}
+        self._by_method: dict[Method, Simulator] = {}
+        self._prepared_before = lru_cache(_CACHED_CIRCUITS)(self._prepare)
+
+    def warm_up(self) -> None:
+        """Run one small circuit, so that everything is imported and made."""
+        self._of("automatic").warm_up()
+        job = Job(qc=BELL_QASM, shots=16, seed=None, method="automatic", memory=False)
+        outcome = self.run(job)
+        if outcome.error:
+            raise RuntimeError(outcome.error.message)
+
+    def run(self, job: Job) -> Outcome:
+        """Run `job` and say how it ended. Never raises for what a circuit can cause."""
+        try:
+            return self._run(job)
+        except CircuitError as exc:
+            return Outcome(error=exc.error)
+        except MemoryError:
+            return Outcome(error=TaskError(code="memory_limit", message="Out of memory."))
+        except (QiskitError, RuntimeError, ValueError, TypeError, RecursionError) as exc:
+            reason = str(exc).strip('"') or type(exc).__name__
+            return Outcome(error=TaskError(code="simulation_failed", message=reason[:400]))
+
+    def _run(self, job: Job) -> Outcome:
+        circuit, phases = self._circuit(job)
+        result, simulate_s = _timed(lambda: self._simulate(circuit, job))
+        return Outcome(
+            counts=msgspec.json.encode(dict(result.get_counts())),
+            memory=msgspec.json.encode(result.get_memory()) if job.memory else b"",
+            method=result.results[0].metadata.get("method", job.method),
+            phases=Phases(parse=phases.parse, transpile=phases.transpile, simulate=simulate_s),
+        )
+
+    def _simulate(self, circuit: QuantumCircuit, job: Job) -> Any:
+        """Run Aer. Its job says DONE and its counts may be empty when it failed, so look twice."""
+        aer = self._of(job.method).aer
+        result = aer.run(
+            circuit, shots=job.shots, seed_simulator=job.seed, memory=job.memory
+        ).result()
+        if not result.success:
+            details = [r.status for r in result.results if not r.success]
+            raise from_aer(details[0] if details else result.status, job.method)
+        return result
+
+    def _circuit(self, job: Job) -> tuple[QuantumCircuit, Phases]:
+        """Return the prepared circuit, and what preparing it cost this time."""
+        if len(job.qc) > _LARGEST_CACHED_SOURCE:
+            return self._prepare(job.qc, job.method)
+        hits = self._prepared_before.cache_info().hits
+        circuit, phases = self._prepared_before(job.qc, job.method)
+        was_cached = self._prepared_before.cache_info().hits > hits
+        return circuit, Phases() if was_cached else phases
+
+    def _prepare(self, source: str, method: Method) -> tuple[QuantumCircuit, Phases]:
+        circuit, parse_s = _timed(lambda: read_circuit(source))
+        prepared, transpile_s = _timed(lambda: self._of(method).prepare(circuit))
+        return prepared, Phases(parse=parse_s, transpile=transpile_s)
+
+    def _of(self, method: Method) -> Simulator:
+        if method not in self._by_method:
+            self._by_method[method] = Simulator(method, **self._limits)
+        return self._by_method[method]
+
+
+def _gate_names(circuit: QuantumCircuit) -> set[str]:
+    """Collect the names of all instructions, also those inside control flow."""
+    names = set()
+    for instruction in circuit.data:
+        names.add(instruction.operation.name)
+        for block in getattr(instruction.operation, "blocks", ()):
+            names |= _gate_names(block)
+    return names
+
+
+def _timed(work: Callable[[], Any]) -> tuple[Any, float]:
+    """Return what `work` returns, and the seconds it took."""
+    start = time.perf_counter()
+    value = work()
+    return value, time.perf_counter() - start

@@ -1,0 +1,75 @@
+"""The NATS side of the contract: the micro service `qjet`, with the same operations as HTTP.
+
+Source: NATS ADR-32, https://github.com/nats-io/nats-architecture-and-design/blob/main/adr/ADR-32.md
+"""
+
+import logging
+from collections.abc import Awaitable, Callable
+
+import msgspec
+from nats.micro import add_service
+from nats.micro.request import Request
+from nats.micro.service import EndpointConfig, Service, ServiceConfig
+from qjet_shared import __version__, subjects
+from qjet_shared.broker import Broker
+from qjet_shared.errors import PermanentError, QjetError
+
+from qjet_gateway.api import Api
+from qjet_gateway.problems import problem_of
+
+log = logging.getLogger(__name__)
+
+Endpoint = Callable[[Request], Awaitable[bytes]]
+
+
+async def start_micro_service(broker: Broker, api: Api) -> Service:
+    """Register the service and its endpoints. Needs a connection."""
+
+    async def submit(request: Request) -> bytes:
+        return msgspec.json.encode(await api.submit_payload(request.data))
+
+    async def get(request: Request) -> bytes:
+        return await api.get(request.data.decode("utf-8", "replace").strip())
+
+    service = await add_service(
+        broker.nc,
+        ServiceConfig(
+            name="qjet", version=__version__, description="Quantum circuits as durable tasks"
+        ),
+    )
+    for name, subject, endpoint in (
+        ("submit", subjects.API_SUBMIT, submit),
+        ("get", subjects.API_GET, get),
+    ):
+        await service.add_endpoint(
+            EndpointConfig(
+                name=name, subject=subject, handler=_answering(endpoint, broker.nc.max_payload)
+            )
+        )
+    return service
+
+
+def _answering(endpoint: Endpoint, max_payload: int) -> Callable[[Request], Awaitable[None]]:
+    """Answer with what `endpoint` returns, or with a problem in the service error headers."""
+
+    async def answer(request: Request) -> None:
+        try:
+            await request.respond(_sized(await endpoint(request), max_payload))
+        except QjetError as exc:
+            problem = problem_of(exc)
+            headline = problem.detail.replace("\n", " ").replace("\r", " ")
+            body = msgspec.json.encode(problem)
+            await request.respond_error(str(problem.status), headline, body)
+        except Exception:
+            log.exception("micro.failed", extra={"subject": request.subject})
+            await request.respond_error("500", "Something went wrong here; it was logged.")
+
+    return answer
+
+
+def _sized(body: bytes, max_payload: int) -> bytes:
+    if len(body) > max_payload:
+        raise PermanentError(
+            "payload_too_large", "The result is larger than a message; read it over HTTP."
+        )
+    return body

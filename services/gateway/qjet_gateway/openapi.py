@@ -1,0 +1,164 @@
+"""The OpenAPI 3.1 document, made from the same types that check the input.
+
+Source: https://spec.openapis.org/oas/v3.1.0
+"""
+
+from typing import Any, Final
+
+import msgspec
+from qjet_shared import __version__
+from qjet_shared.messages import BELL_QASM, Accepted, Problem, Submission, Task
+from qjet_shared.submissions import Limits
+
+from qjet_gateway.health import Health
+from qjet_gateway.problems import CONTENT_TYPE
+from qjet_gateway.routes import LONGEST_WAIT_S
+from qjet_gateway.stats import Snapshot
+
+_REF: Final = "#/components/schemas/{name}"
+_TASK_ID: Final = "01a1b2c3-d4e5-7f60-8a9b-0c1d2e3f4a5b"
+_TYPES: Final = (Submission, Accepted, Task, Problem, Health, Snapshot)
+
+
+def document(limits: Limits) -> dict[str, Any]:
+    """Return the whole document, with this gateway's limits in it."""
+    _, schemas = msgspec.json.schema_components(_TYPES, ref_template=_REF)
+    properties = schemas["Submission"]["properties"]
+    properties["shots"]["maximum"] = limits.max_shots
+    properties["timeout_s"]["description"] += f" At most {limits.max_timeout_s:g} here."
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "qjet",
+            "version": __version__,
+            "summary": "Quantum circuits as durable tasks",
+            "description": "Post OpenQASM, get a task id, read the counts. An accepted task "
+            "survives any crash and reaches one final state.",
+            "license": {"name": "MIT", "identifier": "MIT"},
+        },
+        "paths": {
+            "/tasks": {"post": _post_task()},
+            "/tasks/{task_id}": {"get": _get_task()},
+            "/health": {"get": _get_health()},
+            "/health/live": {"get": _probe("Whether the process runs")},
+            "/health/ready": {"get": _probe("Whether submissions are accepted")},
+            "/metrics": {"get": _get_metrics()},
+        },
+        "components": {"schemas": schemas},
+    }
+
+
+def _post_task() -> dict[str, Any]:
+    accepted = {"task_id": _TASK_ID, "message": "Task submitted successfully."}
+    location = {"description": "Where the task is.", "schema": {"type": "string"}}
+    return {
+        "summary": "Submit a circuit",
+        "operationId": "submitTask",
+        "tags": ["tasks"],
+        "requestBody": {
+            "required": True,
+            "content": {
+                "application/json": {
+                    "schema": _ref("Submission"),
+                    "examples": {
+                        "bell": {"value": {"qc": BELL_QASM}},
+                        "seeded": {"value": {"qc": BELL_QASM, "shots": 100, "seed": 7}},
+                    },
+                }
+            },
+        },
+        "responses": {
+            "202": {
+                "description": "The task is on disk; it will reach a final state.",
+                "headers": {"Location": location},
+                "content": _json("Accepted", accepted),
+            },
+            **_problems(400, 413, 415, 422, 429, 503),
+        },
+    }
+
+
+def _get_task() -> dict[str, Any]:
+    task = {
+        "task_id": _TASK_ID,
+        "status": "completed",
+        "message": "Task completed.",
+        "result": {"00": 512, "11": 512},
+        "shots": 1024,
+    }
+    return {
+        "summary": "Read a task",
+        "operationId": "getTask",
+        "tags": ["tasks"],
+        "parameters": [
+            {"name": "task_id", "in": "path", "required": True, "schema": {"type": "string"}},
+            {
+                "name": "wait",
+                "in": "query",
+                "description": "Seconds to wait for the task's end.",
+                "schema": {"type": "number", "minimum": 0, "maximum": LONGEST_WAIT_S, "default": 0},
+                "example": 10,
+            },
+        ],
+        "responses": {
+            "200": {"description": "The task as it is.", "content": _json("Task", task)},
+            **_problems(404, 422, 503),
+        },
+    }
+
+
+def _get_health() -> dict[str, Any]:
+    names = ("api", "nats", "executors", "resultstore")
+    fine = {"status": "ok", "components": dict.fromkeys(names, "healthy")}
+    return {
+        "summary": "The health of every part",
+        "operationId": "getHealth",
+        "tags": ["operations"],
+        "responses": {
+            "200": {"description": "All parts work.", "content": _json("Health", fine)},
+            "503": {"description": "Some part does not.", "content": _json("Health", None)},
+        },
+    }
+
+
+def _get_metrics() -> dict[str, Any]:
+    content = {"text/plain": {"schema": {"type": "string"}}, **_json("Snapshot", None)}
+    return {
+        "summary": "Metrics, as Prometheus text or as JSON",
+        "operationId": "getMetrics",
+        "tags": ["operations"],
+        "responses": {"200": {"description": "The figures.", "content": content}},
+    }
+
+
+def _probe(summary: str) -> dict[str, Any]:
+    return {
+        "summary": summary,
+        "tags": ["operations"],
+        "responses": {"200": {"description": "Yes."}, "503": {"description": "No."}},
+    }
+
+
+def _problems(*statuses: int) -> dict[str, Any]:
+    content = {CONTENT_TYPE: {"schema": _ref("Problem")}}
+    names = {
+        400: "The body is not JSON.",
+        404: "No such task.",
+        413: "The body is too large.",
+        415: "The body is not declared as JSON.",
+        422: "The input is not valid; `errors` names each field.",
+        429: "The queue is full; try again after `Retry-After` seconds.",
+        503: "The broker is unavailable; try again after `Retry-After` seconds.",
+    }
+    return {str(s): {"description": names[s], "content": content} for s in statuses}
+
+
+def _json(schema: str, example: dict[str, Any] | None) -> dict[str, Any]:
+    body: dict[str, Any] = {"schema": _ref(schema)}
+    if example is not None:
+        body["example"] = example
+    return {"application/json": body}
+
+
+def _ref(name: str) -> dict[str, str]:
+    return {"$ref": _REF.format(name=name)}

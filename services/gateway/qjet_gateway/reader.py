@@ -1,0 +1,167 @@
+"""Reads a task's state from where it is: bucket, task stream, results stream, bucket again.
+
+A task is always in at least one of them, because each step on its way writes the next place
+before it leaves the last. So an accepted task is never missed and an unknown one never invented.
+Only the bucket makes a state final: that is where the first one wins.
+"""
+
+import asyncio
+import logging
+from datetime import datetime
+from typing import Any, Final
+
+import msgspec
+import nats.errors
+import nats.js.errors
+from msgspec import UNSET, Struct
+from nats.js.api import RawStreamMsg
+from qjet_shared import subjects
+from qjet_shared.broker import Broker
+from qjet_shared.errors import BrokerUnavailableError, QjetError, translated
+from qjet_shared.messages import LargeResult, StoredState, Submission, Task
+from qjet_shared.submissions import Limits, read_payload
+
+from qjet_gateway.cluster import Cluster
+
+log = logging.getLogger(__name__)
+
+_LOOK_AGAIN_S: Final = 1.0
+_BLOB_TIMEOUT_S: Final = 60.0
+_NO_LIMITS: Final = Limits(max_shots=2**63 - 1, max_timeout_s=float("inf"))
+
+
+class Found(Struct, frozen=True, kw_only=True):
+    """A task as JSON, and whether its state is final."""
+
+    body: bytes
+    is_final: bool
+
+
+class Reader:
+    """Reads tasks; writes nothing."""
+
+    def __init__(self, broker: Broker, cluster: Cluster) -> None:
+        self._broker = broker
+        self._cluster = cluster
+
+    async def read(self, task_id: str) -> Found | None:
+        """Return the task as it is now, or None if there is none.
+
+        Raises:
+            BrokerUnavailableError: the state cannot be read now.
+        """
+        return (
+            await self._final(task_id)
+            or await self._waiting(task_id)
+            or await self._on_its_way(task_id)
+            or await self._final(task_id)
+        )
+
+    async def wait_final(self, task_id: str, changed: asyncio.Event, wait_s: float) -> Found | None:
+        """Return the task once it is final, or as it is after `wait_s` seconds.
+
+        An announcement may be lost with a connection, so the bucket is looked at now and then too.
+        """
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + wait_s
+        while (left_s := deadline - loop.time()) > 0:
+            try:
+                async with asyncio.timeout(min(left_s, _LOOK_AGAIN_S)):
+                    await changed.wait()
+            except TimeoutError:
+                pass
+            changed.clear()
+            if found := await self._final(task_id):
+                return found
+        return await self.read(task_id)
+
+    async def _final(self, task_id: str) -> Found | None:
+        bucket = await self._broker.results_bucket()
+        key = subjects.token(task_id)
+        try:
+            with translated(key):
+                entry = await bucket.get(key)
+        except nats.js.errors.KeyNotFoundError:
+            return None
+        body = entry.value or b""
+        state = msgspec.json.decode(body, type=StoredState)
+        if state.blob is not UNSET:
+            body = await self._with_blob(body, state.blob.name)
+        return Found(body=body, is_final=True)
+
+    async def _with_blob(self, body: bytes, name: str) -> bytes:
+        """Put the large members back into a task, as the JSON text they are stored as."""
+        try:
+            async with asyncio.timeout(_BLOB_TIMEOUT_S):
+                with translated(subjects.BLOBS_BUCKET):
+                    store = await self._broker.js.object_store(subjects.BLOBS_BUCKET)
+                    data = (await store.get(name)).data
+        except TimeoutError as exc:
+            raise BrokerUnavailableError("A large result could not be read in time.") from exc
+        task = msgspec.json.decode(body, type=Task)
+        large = msgspec.json.decode(data or b"", type=LargeResult)
+        counts: Any = large.result
+        memory: Any = large.memory
+        whole = msgspec.structs.replace(task, result=counts, memory=memory, blob=UNSET)
+        return msgspec.json.encode(whole)
+
+    async def _waiting(self, task_id: str) -> Found | None:
+        """Look in the task stream, under either name a task can have there."""
+        if not subjects.is_task_id(task_id):
+            return None
+        by_gateway, by_caller = await asyncio.gather(
+            self._first(subjects.TASKS_STREAM, subjects.task("*", task_id)),
+            self._first(subjects.TASKS_STREAM, subjects.submit(task_id)),
+        )
+        msg = by_gateway or by_caller
+        return self._unfinished(task_id, msg.data or b"", msg.time) if msg else None
+
+    async def _on_its_way(self, task_id: str) -> Found | None:
+        """Look in the results stream: there, a task is done but not yet final.
+
+        Once announced it was final; if the bucket has nothing then, the entry has expired.
+        """
+        msg = await self._first(subjects.RESULTS_STREAM, subjects.result(task_id))
+        if msg is None:
+            return None
+        if await self._first(subjects.EVENTS_STREAM, subjects.final(task_id, "*")):
+            return None
+        return self._unfinished(task_id, b"", None)
+
+    def _unfinished(self, task_id: str, payload: bytes, created_at: datetime | None) -> Found:
+        submission = _readable(payload)
+        running = self._cluster.running(task_id)
+        task = Task(
+            task_id=task_id,
+            status="running" if running else "pending",
+            message="Task is still in progress.",
+            shots=submission.shots if submission else None,
+            seed=submission.seed if submission else None,
+            method=submission.method if submission else None,
+            tags=submission.tags if submission else (),
+            name=submission.name if submission else None,
+            created_at=created_at,
+            started_at=running.task.started_at if running else None,
+            attempts=running.task.attempt if running else 0,
+            executor=running.executor if running else None,
+        )
+        return Found(body=msgspec.json.encode(task), is_final=False)
+
+    async def _first(self, stream: str, subject: str) -> RawStreamMsg | None:
+        """Return the oldest message of `subject`: the first submission under an id is the task."""
+        self._broker.require_connection()
+        try:
+            with translated(subject):
+                return await self._broker.js.get_msg(
+                    stream, seq=1, subject=subject, direct=True, next=True
+                )
+        except nats.js.errors.NotFoundError:
+            return None
+
+
+def _readable(payload: bytes) -> Submission | None:
+    """Read a submission for display; an executor will say what is wrong with it."""
+    try:
+        return read_payload(payload, _NO_LIMITS)
+    except QjetError:
+        return None

@@ -1,0 +1,128 @@
+"""The HTTP side of the contract: thin handlers over `Api`."""
+
+import math
+import time
+from typing import Final
+
+import msgspec
+from aiohttp import web
+from qjet_shared.broker import Broker
+from qjet_shared.errors import BrokerUnavailableError, FieldError
+from qjet_shared.metrics import GatewayMetrics
+from qjet_shared.ops import metrics_response, probe_response
+
+from qjet_gateway import health, stats
+from qjet_gateway.api import Api
+from qjet_gateway.cluster import Cluster
+from qjet_gateway.problems import Handler, problems
+
+API: Final = web.AppKey("api", Api)
+BROKER: Final = web.AppKey("broker", Broker)
+CLUSTER: Final = web.AppKey("cluster", Cluster)
+METRICS: Final = web.AppKey("metrics", GatewayMetrics)
+
+LONGEST_WAIT_S: Final = 60.0
+_NO_ROUTE: Final = "unmatched"
+
+
+def build_app(max_body_bytes: int) -> web.Application:
+    """Make the application with its routes and middlewares; the caller adds the parts."""
+    app = web.Application(client_max_size=max_body_bytes, middlewares=[measured, problems])
+    app.router.add_post("/tasks", post_task)
+    app.router.add_get("/tasks/{task_id}", get_task)
+    app.router.add_get("/health", get_health)
+    app.router.add_get("/health/live", get_live)
+    app.router.add_get("/health/ready", get_ready)
+    app.router.add_get("/metrics", get_metrics)
+    return app
+
+
+async def post_task(request: web.Request) -> web.Response:
+    """Accept a task."""
+    if request.content_type != "application/json":
+        raise web.HTTPUnsupportedMediaType(
+            text=f"Send JSON with the header `Content-Type: application/json`, "
+            f"not {request.content_type}."
+        )
+    accepted = await request.app[API].submit_json(await request.read())
+    return _json(accepted, status=202, headers={"Location": f"/tasks/{accepted.task_id}"})
+
+
+async def get_task(request: web.Request) -> web.Response:
+    """Show a task, waiting for its end where asked to."""
+    task_id = request.match_info["task_id"]
+    body = await request.app[API].get(task_id, wait_s=_wait_s(request))
+    return web.Response(body=body, content_type="application/json")
+
+
+async def get_health(request: web.Request) -> web.Response:
+    """Show every part's health."""
+    found = await health.check(request.app[BROKER], request.app[CLUSTER])
+    return _json(found, status=200 if found.status == "ok" else 503)
+
+
+async def get_live(_: web.Request) -> web.Response:
+    """Tell that the process runs."""
+    return probe_response(is_fine=True)
+
+
+async def get_ready(request: web.Request) -> web.Response:
+    """Tell whether submissions are accepted."""
+    return probe_response(is_fine=await health.can_accept(request.app[BROKER]))
+
+
+async def get_metrics(request: web.Request) -> web.Response:
+    """Show the metrics: Prometheus text, or JSON where the request accepts that."""
+    app = request.app
+    broker, cluster, metrics = app[BROKER], app[CLUSTER], app[METRICS]
+    wants_json = "application/json" in request.headers.get("Accept", "")
+    try:
+        snapshot = await stats.take_snapshot(broker, cluster)
+    except BrokerUnavailableError:
+        if wants_json:
+            raise
+    else:
+        stats.show(snapshot, cluster, metrics)
+        if wants_json:
+            return _json(snapshot)
+    return metrics_response(metrics)
+
+
+@web.middleware
+async def measured(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Count and time every request by its route's pattern, never by its path."""
+    resource = request.match_info.route.resource
+    route = resource.canonical if resource else _NO_ROUTE
+    method = request.method if resource else "other"
+    start = time.perf_counter()
+    status = 499  # the client went away
+    try:
+        response = await handler(request)
+        status = response.status
+    finally:
+        metrics = request.app[METRICS]
+        metrics.http_requests.labels(method, route, str(status)).inc()
+        metrics.http_duration_s.labels(method, route).observe(time.perf_counter() - start)
+    return response
+
+
+def _wait_s(request: web.Request) -> float:
+    text = request.query.get("wait", "0")
+    try:
+        wait_s = float(text)
+    except ValueError:
+        wait_s = math.nan
+    if not wait_s >= 0:
+        raise FieldError([("wait", f"seconds to wait, 0 to {LONGEST_WAIT_S:g}; got {text[:40]!r}")])
+    return min(wait_s, LONGEST_WAIT_S)
+
+
+def _json(
+    message: msgspec.Struct, *, status: int = 200, headers: dict[str, str] | None = None
+) -> web.Response:
+    return web.Response(
+        body=msgspec.json.encode(message),
+        status=status,
+        content_type="application/json",
+        headers=headers,
+    )

@@ -1,0 +1,1 @@
+"""The resultstore: the only writer of results. Results stream in, bucket entries and events out."""

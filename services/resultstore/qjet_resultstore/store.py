@@ -1,0 +1,137 @@
+"""Takes results from the stream into the bucket, exactly once per task.
+
+The order of writes is what makes a crash harmless: entry, then event, then acknowledgement. Each
+write refuses to happen twice, so a redelivered result only completes what is missing.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+import nats.errors
+import nats.js.errors
+import stamina
+from nats.aio.msg import Msg
+from qjet_shared import subjects
+from qjet_shared.broker import EXPECT_EMPTY, Broker
+from qjet_shared.errors import AlreadyThereError, TransientError, translated
+from qjet_shared.messages import Event, StoredState, Task, TaskError, utc_now
+from qjet_shared.metrics import ResultstoreMetrics
+
+log = logging.getLogger(__name__)
+
+MOST_AT_ONCE: Final = 128
+_patiently = stamina.retry(
+    on=TransientError, attempts=None, timeout=None, wait_initial=0.1, wait_max=5.0
+)
+
+
+class Store:
+    """Stores results side by side, `MOST_AT_ONCE` at most."""
+
+    def __init__(
+        self, broker: Broker, metrics: ResultstoreMetrics, on_room: Callable[[], None]
+    ) -> None:
+        """Take the parts, and what to call whenever there is room for another result."""
+        self._broker = broker
+        self._on_room = on_room
+        self._metrics = metrics
+        self._storing: set[asyncio.Task[None]] = set()
+        self._is_draining = False
+
+    @property
+    def room(self) -> int:
+        """How many more results it takes on now."""
+        return 0 if self._is_draining else MOST_AT_ONCE - len(self._storing)
+
+    def accept(self, msg: Msg) -> None:
+        """Take on a result; it is stored in the background."""
+        task = asyncio.create_task(self._store(msg), name=f"result {msg.subject}")
+        self._storing.add(task)
+        task.add_done_callback(self._stored)
+
+    def _stored(self, task: asyncio.Task[None]) -> None:
+        self._storing.discard(task)
+        self._on_room()
+
+    async def drain(self, timeout_s: float) -> None:
+        """Take no more and finish what is in hand; the rest will be delivered again."""
+        self._is_draining = True
+        if self._storing:
+            await asyncio.wait(self._storing, timeout=timeout_s)
+        for task in self._storing:
+            task.cancel()
+
+    async def _store(self, msg: Msg) -> None:
+        key = msg.subject.rsplit(".", 1)[-1]
+        state, entry = self._read(key, msg.data)
+        published_at = msg.metadata.timestamp
+        if await self._write_entry(key, entry):
+            self._metrics.stored.labels(state.status).inc()
+            self._metrics.store_s.observe((utc_now() - published_at).total_seconds())
+            await self._write_event(state)
+        else:
+            state = await self._entry(key) or state
+            self._metrics.duplicates.inc()
+            await self._write_event(state)
+        try:
+            await msg.ack()
+        except nats.errors.Error as exc:
+            log.warning("broker.unheard", extra={"error": str(exc)})
+
+    def _read(self, key: str, data: bytes) -> tuple[StoredState, bytes]:
+        """Read a result; one that cannot be read still ends its task, with an error."""
+        try:
+            state = msgspec.json.decode(data, type=StoredState)
+            if subjects.token(state.task_id) == key:
+                return state, data
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            pass
+        self._metrics.invalid.inc()
+        log.error("result.invalid", extra={"key": key, "size_bytes": len(data)})
+        task = _unreadable(key)
+        payload = msgspec.json.encode(task)
+        return msgspec.json.decode(payload, type=StoredState), payload
+
+    @_patiently
+    async def _write_entry(self, key: str, entry: bytes) -> bool:
+        """Create the entry; False if there is one, which then stands."""
+        bucket = await self._broker.results_bucket()
+        try:
+            with translated(key):
+                await bucket.create(key, entry)
+        except nats.js.errors.KeyWrongLastSequenceError:
+            return False
+        return True
+
+    @_patiently
+    async def _write_event(self, state: StoredState) -> None:
+        """Announce the final state, unless it was."""
+        event = Event(
+            task_id=state.task_id, status=state.status, at=state.finished_at, error=state.error
+        )
+        subject = subjects.final(state.task_id, state.status)
+        try:
+            await self._broker.publish(subject, msgspec.json.encode(event), EXPECT_EMPTY)
+        except AlreadyThereError:
+            log.debug("event.repeated", extra={"task_id": state.task_id})
+
+    @_patiently
+    async def _entry(self, key: str) -> StoredState | None:
+        """Read the state that stands."""
+        bucket = await self._broker.results_bucket()
+        try:
+            with translated(key):
+                found = await bucket.get(key)
+        except nats.js.errors.KeyNotFoundError:
+            return None
+        return msgspec.json.decode(found.value or b"", type=StoredState)
+
+
+def _unreadable(key: str) -> Task:
+    error = TaskError(code="simulation_failed", message="The executor's result is not readable.")
+    return Task(
+        task_id=key, status="error", message=error.message, error=error, finished_at=utc_now()
+    )

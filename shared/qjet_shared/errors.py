@@ -1,0 +1,118 @@
+"""The errors qjet raises itself, and where NATS's errors become ours.
+
+A `QjetError` carries a code from the public contract. `PermanentError` will not get better by
+trying again; `TransientError` may.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+import nats.errors
+import nats.js.errors
+
+WRONG_LAST_SEQUENCE: Final = frozenset({10071, 10164})
+"""JetStream's error codes for an expected last sequence that is not the last one.
+
+Source: nats-server `server/errors.json`, JSStreamWrongLastSequenceErrF and …ConstantErr.
+"""
+
+_STREAM_FULL: Final = frozenset({10047, 10077, 10122})
+"""Storage exceeded, maximum messages, maximum bytes: same source."""
+
+
+class QjetError(Exception):
+    """Base of every error that qjet raises on purpose."""
+
+    def __init__(self, code: str, message: str) -> None:
+        """Take a `code` of the contract and a sentence for people."""
+        super().__init__(message)
+        self.code = code
+        self.message = message
+
+
+class PermanentError(QjetError):
+    """Trying again cannot help."""
+
+
+class TransientError(QjetError):
+    """Trying again later may help."""
+
+
+class FieldError(PermanentError):
+    """One or more fields of an input are wrong; `errors` is a list of (field, message)."""
+
+    def __init__(self, errors: list[tuple[str, str]]) -> None:
+        """Take each wrong field with what is wrong with it."""
+        super().__init__("validation", "; ".join(f"{field}: {text}" for field, text in errors))
+        self.errors = errors
+
+
+class InvalidJsonError(PermanentError):
+    """A text that should be JSON is not."""
+
+    def __init__(self, message: str) -> None:
+        """Take what is wrong and where."""
+        super().__init__("invalid_json", message)
+
+
+class BrokerUnavailableError(TransientError):
+    """NATS cannot be reached or does not answer in time."""
+
+    def __init__(self, message: str = "The message broker cannot be reached.") -> None:
+        """Take a sentence that says what was tried."""
+        super().__init__("broker_unavailable", message)
+
+
+class QueueFullError(TransientError):
+    """The task stream takes no more messages for now."""
+
+    def __init__(self) -> None:
+        """Build the one message this error has."""
+        super().__init__("queue_full", "The task queue is full; nothing was accepted.")
+
+
+class AlreadyThereError(QjetError):
+    """A message that may exist once per subject exists already."""
+
+    def __init__(self, subject: str) -> None:
+        """Take the subject that already has its message."""
+        super().__init__("conflict", f"{subject} already has its message.")
+
+
+_UNREACHABLE = (
+    nats.errors.TimeoutError,
+    nats.errors.NoRespondersError,
+    nats.errors.ConnectionClosedError,
+    nats.errors.ConnectionDrainingError,
+    nats.errors.ConnectionReconnectingError,
+    nats.errors.OutboundBufferLimitError,
+    nats.errors.StaleConnectionError,
+    nats.js.errors.NoStreamResponseError,
+    nats.js.errors.ServiceUnavailableError,
+    OSError,
+)
+
+
+@contextmanager
+def translated(subject: str) -> Iterator[None]:
+    """Turn what nats-py raises while speaking of `subject` into qjet's errors.
+
+    Raises:
+        QueueFullError: the stream refused the message because it is full.
+        AlreadyThereError: the subject was expected to be empty and is not.
+        BrokerUnavailableError: no answer, no connection, no stream.
+    """
+    try:
+        yield
+    except nats.js.errors.APIError as exc:
+        code = getattr(exc, "err_code", None)  # some of nats-py's own leave it out
+        if code in _STREAM_FULL:
+            raise QueueFullError from exc
+        if code in WRONG_LAST_SEQUENCE:
+            raise AlreadyThereError(subject) from exc
+        if isinstance(exc, nats.js.errors.ServiceUnavailableError | nats.js.errors.ServerError):
+            raise BrokerUnavailableError(f"JetStream refused: {exc.description}.") from exc
+        raise
+    except _UNREACHABLE as exc:
+        raise BrokerUnavailableError from exc

@@ -1,0 +1,214 @@
+"""Every message that crosses a process or network boundary, as frozen structs.
+
+The HTTP gateway, the NATS endpoints, the streams and the results bucket all speak these types;
+the OpenAPI document is generated from them.
+"""
+
+from datetime import UTC, datetime
+from typing import Annotated, Final, Literal
+
+import msgspec
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+Status = Literal["pending", "running", "completed", "error", "cancelled"]
+Method = Literal[
+    "automatic",
+    "statevector",
+    "density_matrix",
+    "stabilizer",
+    "extended_stabilizer",
+    "matrix_product_state",
+]
+ErrorCode = Literal[
+    "qasm_syntax",
+    "qasm_unsupported",
+    "no_measurements",
+    "invalid_option",
+    "too_many_qubits",
+    "memory_limit",
+    "time_limit",
+    "simulation_failed",
+    "sandbox_crashed",
+    "delivery_exhausted",
+]
+
+FINAL_STATUSES: Final = frozenset({"completed", "error", "cancelled"})
+LARGEST_SEED: Final = 2**63 - 1
+"""Aer takes a signed 64-bit seed and refuses more with a bare `TypeError`."""
+
+BELL_QASM: Final = (
+    'OPENQASM 3; include "stdgates.inc"; '
+    "qubit[2] q; bit[2] c; h q[0]; cx q[0], q[1]; c = measure q;"
+)
+
+
+class Submission(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What a client hands in: a circuit and how to run it."""
+
+    qc: Annotated[
+        str,
+        Meta(
+            min_length=1,
+            description="The circuit: OpenQASM 3, or OpenQASM 2 with its version line.",
+            examples=[BELL_QASM],
+        ),
+    ]
+    shots: Annotated[int, Meta(ge=1, description="How often to run and measure.")] = 1024
+    seed: Annotated[
+        Annotated[int, Meta(ge=0, le=LARGEST_SEED)] | None,
+        Meta(description="Seed of Aer's random numbers: the same seed gives the same counts."),
+    ] = None
+    method: Annotated[Method, Meta(description="Aer's simulation method.")] = "automatic"
+    memory: Annotated[bool, Meta(description="Also return each shot's outcome, in order.")] = False
+    timeout_s: Annotated[
+        Annotated[float, Meta(gt=0)] | None,
+        Meta(description="Wall time, in seconds, after which the run is ended."),
+    ] = None
+    tags: Annotated[
+        tuple[Annotated[str, Meta(min_length=1, max_length=64)], ...],
+        Meta(max_length=16, description="Labels of your own."),
+    ] = ()
+    name: Annotated[
+        Annotated[str, Meta(max_length=200)] | None, Meta(description="A name of your own.")
+    ] = None
+
+
+class TaskError(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Why a task ended with `status: error`. Lines and columns count from 1."""
+
+    code: ErrorCode
+    message: str
+    line: int | None = None
+    column: int | None = None
+    hint: str | None = None
+
+
+class Timings(Struct, frozen=True, kw_only=True):
+    """Seconds spent in each phase of a task's last attempt."""
+
+    queue: float = 0.0
+    parse: float = 0.0
+    transpile: float = 0.0
+    simulate: float = 0.0
+
+
+class Blob(Struct, frozen=True, kw_only=True):
+    """Names the object in `qjet-blobs` that holds a result too large for a message."""
+
+    name: str
+    size_bytes: int
+
+
+class Task(Struct, frozen=True, kw_only=True):
+    """A task as every reader sees it, and, once final, as it stands in the results bucket."""
+
+    task_id: str
+    status: Status
+    message: Annotated[str, Meta(description="A sentence for people.")]
+    result: Annotated[
+        dict[str, int] | None,
+        Meta(
+            description="Counts: bitstring to occurrences. Classical bit 0 is rightmost, registers "
+            "are separated by a space with the last declared leftmost; values sum to `shots`.",
+            examples=[{"00": 512, "11": 512}],
+        ),
+    ] = None
+    error: TaskError | None = None
+    shots: int | None = None
+    seed: int | None = None
+    method: Annotated[
+        str | None, Meta(description="As submitted; as Aer resolved it once it has run.")
+    ] = None
+    tags: tuple[str, ...] = ()
+    name: str | None = None
+    created_at: datetime | None = None
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    attempts: Annotated[int, Meta(description="How often it was started.")] = 0
+    executor: str | None = None
+    timings: Timings | None = None
+    memory: Annotated[
+        tuple[str, ...] | UnsetType, Meta(description="Each shot's outcome, where asked for.")
+    ] = UNSET
+    blob: Blob | UnsetType = UNSET
+
+    @property
+    def is_final(self) -> bool:
+        """Whether the state will never change again."""
+        return self.status in FINAL_STATUSES
+
+
+class LargeResult(Struct, frozen=True, kw_only=True):
+    """What a blob holds: the members of a `Task` that made it too large, still as JSON text."""
+
+    result: msgspec.Raw
+    memory: msgspec.Raw | UnsetType = UNSET
+
+
+class StoredState(Struct, frozen=True):
+    """The few members of a stored `Task` that a service looks at without reading its counts."""
+
+    task_id: str
+    status: Literal["completed", "error", "cancelled"]
+    finished_at: datetime
+    error: TaskError | None = None
+    blob: Blob | UnsetType = UNSET
+
+
+class Event(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A task changed its state."""
+
+    task_id: str
+    status: Status
+    at: datetime
+    executor: str | None = None
+    attempt: int | None = None
+    error: TaskError | None = None
+
+
+class RunningTask(Struct, frozen=True, kw_only=True):
+    """A task that an executor works on now."""
+
+    task_id: str
+    started_at: datetime
+    attempt: int
+
+
+class Heartbeat(Struct, frozen=True, kw_only=True):
+    """One process tells that it lives, whether it can work, and what it works on."""
+
+    service: str
+    instance: str
+    version: str
+    is_ready: bool
+    running: tuple[RunningTask, ...] = ()
+
+
+class Accepted(Struct, frozen=True, kw_only=True):
+    """The answer to a submission that is on disk."""
+
+    task_id: str
+    message: str = "Task submitted successfully."
+
+
+class FieldProblem(Struct, frozen=True):
+    """One field of the input and what is wrong with it."""
+
+    field: str
+    message: str
+
+
+class Problem(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """An error outside a task. Source: RFC 9457."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    errors: tuple[FieldProblem, ...] = ()
+
+
+def utc_now() -> datetime:
+    """Return the present moment, aware, in UTC."""
+    return datetime.now(UTC)

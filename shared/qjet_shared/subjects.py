@@ -1,0 +1,97 @@
+"""Every NATS name qjet uses: subjects, streams, consumers, buckets and headers.
+
+Nothing else in the project spells one of these names.
+
+Source: subject rules, https://docs.nats.io/nats-concepts/subjects
+"""
+
+import re
+from hashlib import sha256
+from typing import Final
+
+TASKS_STREAM: Final = "QJET_TASKS"
+RESULTS_STREAM: Final = "QJET_RESULTS"
+EVENTS_STREAM: Final = "QJET_EVENTS"
+RESULTS_BUCKET: Final = "qjet-results"
+BLOBS_BUCKET: Final = "qjet-blobs"
+
+EXECUTORS_CONSUMER: Final = "executors"
+RESULTSTORE_CONSUMER: Final = "resultstore"
+COMPLETED_COUNTER: Final = "count-completed"
+FAILED_COUNTER: Final = "count-error"
+
+SUBMIT_PREFIX: Final = "qjet.submit."
+SUBMIT_ALL: Final = "qjet.submit.>"
+TASKS_ALL: Final = "qjet.tasks.*.*"
+RESULTS_ALL: Final = "qjet.results.*"
+EVENTS_ALL: Final = "qjet.events.*.*"
+FINAL_ALL: Final = "qjet.final.>"
+EVENTS_REPUBLISHED: Final = "qjet.events.>"
+HEARTBEATS_ALL: Final = "qjet.heartbeats.*.*"
+
+API_SUBMIT: Final = "qjet.api.submit"
+API_GET: Final = "qjet.api.get"
+
+DEFAULT_LANE: Final = "default"
+
+TASK_ID_PATTERN: Final = r"^[A-Za-z0-9_-]{1,128}$"
+_TASK_ID = re.compile(TASK_ID_PATTERN)
+_LONGEST_TOKEN: Final = 200
+
+
+def is_task_id(text: str) -> bool:
+    """Tell whether `text` may name a task: one NATS token, safe in a URL and as a KV key."""
+    return _TASK_ID.match(text) is not None
+
+
+def token(task_id: str) -> str:
+    """Return the one subject token and KV key that stands for `task_id`.
+
+    A legal id is its own token. Anything else that somebody managed to publish under
+    `qjet.submit.` still needs a place for its error result, so each byte outside the
+    legal alphabet becomes `=XX`, and what would grow too long ends in a digest.
+    """
+    if is_task_id(task_id):
+        return task_id
+    raw = task_id.encode("utf-8", "surrogateescape")
+    quoted = re.sub(rb"[^A-Za-z0-9_-]", lambda m: b"=%02X" % m[0][0], raw).decode("ascii")
+    if len(quoted) <= _LONGEST_TOKEN:
+        return quoted
+    return f"{quoted[:100]}={sha256(raw).hexdigest()}"
+
+
+def submit(task_id: str) -> str:
+    """Subject of a submission whose id the caller chose."""
+    return SUBMIT_PREFIX + task_id
+
+
+def task(lane: str, task_id: str) -> str:
+    """Subject of a submission that a gateway named and put in a lane."""
+    return f"qjet.tasks.{lane}.{task_id}"
+
+
+def result(task_id: str) -> str:
+    """Subject of a task's one result."""
+    return f"qjet.results.{token(task_id)}"
+
+
+def event(task_id: str, status: str) -> str:
+    """Subject that announces that a task reached `status`."""
+    return f"qjet.events.{token(task_id)}.{status}"
+
+
+def final(task_id: str, status: str) -> str:
+    """Subject whose stream keeps a final event once and republishes it as `event(…)`."""
+    return f"qjet.final.{token(task_id)}.{status}"
+
+
+def heartbeat(service: str, instance: str) -> str:
+    """Subject on which one process tells that it lives and what it does."""
+    return f"qjet.heartbeats.{service}.{instance}"
+
+
+def task_id_of(subject: str) -> str:
+    """Return the task id in the subject of a message of `QJET_TASKS`."""
+    if subject.startswith(SUBMIT_PREFIX):
+        return subject.removeprefix(SUBMIT_PREFIX)
+    return subject.rsplit(".", 1)[-1]

@@ -1,0 +1,117 @@
+"""From bytes to a checked `Submission`, whichever way they came in.
+
+HTTP bodies are JSON. NATS payloads are JSON or bare OpenQASM; which of the two is told from the
+first character, since no OpenQASM program starts with a JSON bracket or quote.
+"""
+
+from typing import Any, get_args
+
+import msgspec
+from msgspec import Struct
+
+from qjet_shared.errors import FieldError, InvalidJsonError
+from qjet_shared.messages import Method, Submission
+
+_DECODER = msgspec.json.Decoder(Submission)
+_JSON_STARTS = b'{["'
+
+
+class Limits(Struct, frozen=True, kw_only=True):
+    """What an operator allows one task to ask for."""
+
+    max_shots: int = 1_000_000
+    max_timeout_s: float = 3600.0
+
+
+def read_payload(payload: bytes, limits: Limits) -> Submission:
+    """Read a NATS payload: a JSON submission or bare OpenQASM.
+
+    Raises:
+        InvalidJsonError: not UTF-8, or JSON that is malformed.
+        FieldError: JSON of the wrong shape, or a value outside `limits`.
+    """
+    if payload.lstrip()[:1] in _JSON_STARTS and payload.strip():
+        return read_json(payload, limits)
+    return Submission(qc=_read_text(payload))
+
+
+def read_json(body: bytes, limits: Limits) -> Submission:
+    """Read a JSON submission.
+
+    Raises:
+        InvalidJsonError: empty, not UTF-8, or malformed.
+        FieldError: not an object, an unknown field, a wrong type, or a value outside `limits`.
+    """
+    try:
+        submission = _DECODER.decode(body)
+    except msgspec.ValidationError as exc:
+        raise FieldError(_field_errors(body, str(exc))) from exc
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
+        raise InvalidJsonError(_json_trouble(body, exc)) from exc
+    if errors := _limit_errors(submission, limits):
+        raise FieldError(errors)
+    return submission
+
+
+def _read_text(payload: bytes) -> str:
+    if not payload.strip():
+        raise InvalidJsonError("The submission is empty.")
+    try:
+        return payload.decode()
+    except UnicodeDecodeError as exc:
+        raise InvalidJsonError(_utf8_trouble(payload, exc)) from exc
+
+
+def _limit_errors(submission: Submission, limits: Limits) -> list[tuple[str, str]]:
+    errors = []
+    if submission.shots > limits.max_shots:
+        errors.append(("shots", f"at most {limits.max_shots} here, got {submission.shots}"))
+    if submission.timeout_s is not None and submission.timeout_s > limits.max_timeout_s:
+        errors.append(("timeout_s", f"at most {limits.max_timeout_s:g} seconds here"))
+    return errors
+
+
+def _json_trouble(body: bytes, exc: Exception) -> str:
+    if not body.strip():
+        return "The body is empty; it should be a JSON object with at least `qc`."
+    if isinstance(exc, UnicodeDecodeError):
+        return _utf8_trouble(body, exc)
+    if isinstance(exc, RecursionError):
+        return "The JSON is nested too deeply."
+    return f"{exc}."
+
+
+def _utf8_trouble(body: bytes, exc: UnicodeDecodeError) -> str:
+    """Say where the text stops being UTF-8; `exc` may count from a field's start instead."""
+    try:
+        body.decode()
+    except UnicodeDecodeError as whole:
+        exc = whole
+    return f"The text is not UTF-8: byte 0x{exc.object[exc.start]:02x} at offset {exc.start}."
+
+
+def _field_errors(body: bytes, first: str) -> list[tuple[str, str]]:
+    """List everything wrong with a body that did not fit, where the decoder named one thing."""
+    try:
+        data: Any = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return [("", first)]
+    if not isinstance(data, dict):
+        return [("", 'the submission should be a JSON object, e.g. {"qc": "OPENQASM 3; …"}')]
+    fields = {field.name: field for field in msgspec.structs.fields(Submission)}
+    errors = [
+        (name, f"unknown field; known are {', '.join(fields)}") for name in data.keys() - fields
+    ]
+    errors += [(name, "required") for name, f in fields.items() if f.required and name not in data]
+    for name in data.keys() & fields:
+        try:
+            msgspec.convert(data[name], fields[name].type)
+        except msgspec.ValidationError as exc:
+            errors.append((name, _value_trouble(name, str(exc))))
+    return sorted(errors) or [("", first)]
+
+
+def _value_trouble(name: str, message: str) -> str:
+    if name == "method" and message.startswith("Invalid enum value"):
+        return f"{message}; one of {', '.join(get_args(Method))}"
+    return message.replace(" - at `$", f" - at `{name}")
