@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 import stamina.instrumentation
+import uvloop
 
 from qjet_shared import __version__
 from qjet_shared.ids import instance_name
@@ -38,7 +39,7 @@ def run_service(
     instance = instance_name()
     stamina.instrumentation.set_on_retry_hooks([_log_retry])
     configure_logging(service=name, instance=instance, level=settings.log_level)
-    asyncio.run(_until_signalled(serve, settings, instance))
+    uvloop.run(_until_signalled(serve, settings, instance))
 
 
 async def _until_signalled(

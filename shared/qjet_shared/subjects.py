@@ -75,6 +75,11 @@ def result(task_id: str) -> str:
     return f"qjet.results.{token(task_id)}"
 
 
+def key_of(result_subject: str) -> str:
+    """Return the bucket's key for the result in a message of `QJET_RESULTS`."""
+    return result_subject.rsplit(".", 1)[-1]
+
+
 def event(task_id: str, status: str) -> str:
     """Subject that announces that a task reached `status`."""
     return f"qjet.events.{token(task_id)}.{status}"

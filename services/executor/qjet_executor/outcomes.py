@@ -70,7 +70,7 @@ def failed(
         created_at=delivery.created_at,
         started_at=started_at,
         finished_at=utc_now(),
-        attempts=delivery.attempt,
+        attempts=delivery.attempt if started_at else delivery.attempt - 1,
         executor=executor,
     )
 

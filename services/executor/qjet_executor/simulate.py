@@ -1,15 +1,18 @@
 """Runs one job on Aer, in a sandbox.
 
 What is costly to make is made once per process: a simulator, the names of the gates it knows and
-the pass manager that brings others to them, per method; and circuits already read.
+the pass manager that brings others to them, per method; circuits already read; and, where counts
+may be drawn from it, a circuit's distribution.
 """
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import msgspec
+import numpy as np
 from qiskit import QuantumCircuit
 from qiskit.exceptions import QiskitError
 from qiskit.transpiler import generate_preset_pass_manager
@@ -19,6 +22,7 @@ from qjet_shared.messages import BELL_QASM, Method, TaskError
 from qjet_executor.circuits import read_circuit
 from qjet_executor.diagnose import CircuitError, from_aer, from_transpiler
 from qjet_executor.protocol import Job, Outcome, Phases
+from qjet_executor.sampling import Distribution, Sampling, sampling_of
 
 _CACHED_CIRCUITS: Final = 256
 _LARGEST_CACHED_SOURCE: Final = 16_384
@@ -60,6 +64,16 @@ class Simulator:
             raise from_transpiler(exc, self._method) from exc
 
 
+@dataclass(kw_only=True)
+class Program:
+    """A circuit ready to run, and what is known of it. `phases` says what preparing it cost."""
+
+    circuit: QuantumCircuit
+    phases: Phases
+    sampling: Sampling | None
+    distribution: Distribution | None = None
+
+
 class Simulators:
     """All methods' simulators of this process."""
 
@@ -67,6 +81,7 @@ class Simulators:
         """Take Aer's memory limit, in MiB, and its number of threads."""
         self._limits = {"max_memory_mb": max_memory_mb, "max_threads": max_threads}
         self._by_method: dict[Method, Simulator] = {}
+        self._rng = np.random.default_rng()
         self._prepared_before = lru_cache(_CACHED_CIRCUITS)(self._prepare)
 
     def warm_up(self) -> None:
@@ -90,39 +105,54 @@ class Simulators:
             return Outcome(error=TaskError(code="simulation_failed", message=reason[:400]))
 
     def _run(self, job: Job) -> Outcome:
-        circuit, phases = self._circuit(job)
-        result, simulate_s = _timed(lambda: self._simulate(circuit, job))
+        program, was_cached = self._program(job)
+        is_plain = job.seed is None and not job.memory
+        run = self._draw if is_plain and program.sampling else self._simulate
+        (counts, memory, method), simulate_s = _timed(lambda: run(program, job))
+        phases = Phases() if was_cached else program.phases
         return Outcome(
-            counts=msgspec.json.encode(dict(result.get_counts())),
-            memory=msgspec.json.encode(result.get_memory()) if job.memory else b"",
-            method=result.results[0].metadata.get("method", job.method),
+            counts=msgspec.json.encode(counts, order="sorted"),
+            memory=memory,
+            method=method or job.method,
             phases=Phases(parse=phases.parse, transpile=phases.transpile, simulate=simulate_s),
         )
 
-    def _simulate(self, circuit: QuantumCircuit, job: Job) -> Any:
+    def _draw(self, program: Program, job: Job) -> tuple[dict[str, int], bytes, str]:
+        """Draw counts from the circuit's distribution, which Aer computes the first time."""
+        if program.distribution is None and program.sampling is not None:
+            result = self._aer(program.sampling.circuit, job, shots=1)
+            program.distribution = program.sampling.distribution(result)
+        found = cast(Distribution, program.distribution)
+        return found.draw(job.shots, self._rng), b"", found.method
+
+    def _simulate(self, program: Program, job: Job) -> tuple[dict[str, int], bytes, str]:
+        """Let Aer count."""
+        result = self._aer(program.circuit, job, shots=job.shots)
+        memory = msgspec.json.encode(result.get_memory()) if job.memory else b""
+        return dict(result.get_counts()), memory, result.results[0].metadata.get("method", "")
+
+    def _aer(self, circuit: QuantumCircuit, job: Job, *, shots: int) -> Any:
         """Run Aer. Its job says DONE and its counts may be empty when it failed, so look twice."""
         aer = self._of(job.method).aer
-        result = aer.run(
-            circuit, shots=job.shots, seed_simulator=job.seed, memory=job.memory
-        ).result()
+        result = aer.run(circuit, shots=shots, seed_simulator=job.seed, memory=job.memory).result()
         if not result.success:
             details = [r.status for r in result.results if not r.success]
             raise from_aer(details[0] if details else result.status, job.method)
         return result
 
-    def _circuit(self, job: Job) -> tuple[QuantumCircuit, Phases]:
-        """Return the prepared circuit, and what preparing it cost this time."""
+    def _program(self, job: Job) -> tuple[Program, bool]:
+        """Return the prepared circuit, and whether it was prepared before."""
         if len(job.qc) > _LARGEST_CACHED_SOURCE:
-            return self._prepare(job.qc, job.method)
+            return self._prepare(job.qc, job.method), False
         hits = self._prepared_before.cache_info().hits
-        circuit, phases = self._prepared_before(job.qc, job.method)
-        was_cached = self._prepared_before.cache_info().hits > hits
-        return circuit, Phases() if was_cached else phases
+        program = self._prepared_before(job.qc, job.method)
+        return program, self._prepared_before.cache_info().hits > hits
 
-    def _prepare(self, source: str, method: Method) -> tuple[QuantumCircuit, Phases]:
+    def _prepare(self, source: str, method: Method) -> Program:
         circuit, parse_s = _timed(lambda: read_circuit(source))
         prepared, transpile_s = _timed(lambda: self._of(method).prepare(circuit))
-        return prepared, Phases(parse=parse_s, transpile=transpile_s)
+        phases = Phases(parse=parse_s, transpile=transpile_s)
+        return Program(circuit=prepared, phases=phases, sampling=sampling_of(prepared, method))
 
     def _of(self, method: Method) -> Simulator:
         if method not in self._by_method:

@@ -1,5 +1,9 @@
 """What the gateway does, whichever door the request came in by: submit a task, read a task."""
 
+import asyncio
+from contextlib import suppress
+from typing import Final
+
 import msgspec
 from prometheus_client import Counter
 from qjet_shared import subjects
@@ -11,6 +15,9 @@ from qjet_shared.submissions import Limits, read_json, read_payload
 
 from qjet_gateway.cluster import Cluster
 from qjet_gateway.reader import Reader
+
+_MOMENT_S: Final = 0.05
+"""Most tasks end within this time, so a long poll waits it out before it asks where the task is."""
 
 
 class NotFoundError(PermanentError):
@@ -62,9 +69,13 @@ class Api:
             BrokerUnavailableError: the state cannot be read now.
         """
         with self._cluster.watching(task_id) as changed:
-            found = await self._reader.read(task_id)
-            if found is not None and not found.is_final and wait_s > 0:
-                found = await self._reader.wait_final(task_id, changed, wait_s) or found
+            found = await self._reader.final(task_id)
+            if found is None and await _set_within(changed, min(wait_s, _MOMENT_S)):
+                found = await self._reader.final(task_id)
+            found = found or await self._reader.read(task_id)
+            if found is not None and not found.is_final and wait_s > _MOMENT_S:
+                left_s = wait_s - _MOMENT_S
+                found = await self._reader.wait_final(task_id, changed, left_s) or found
         if found is None:
             raise NotFoundError
         return found.body
@@ -73,12 +84,25 @@ class Api:
         """Publish the very bytes that were checked: one write, and nothing to encode."""
         task_id = new_task_id()
         subject = subjects.task(subjects.DEFAULT_LANE, task_id)
-        await self._broker.publish(subject, payload, {"Nats-Msg-Id": task_id})
+        await asyncio.gather(
+            self._broker.publish(subject, payload, {"Nats-Msg-Id": task_id}),
+            self._announce_pending(task_id),
+        )
         self._submitted.labels(source).inc()
-        event = Event(task_id=task_id, status="pending", at=utc_now())
-        try:
-            pending = subjects.event(task_id, "pending")
-            await self._broker.announce(pending, msgspec.json.encode(event))
-        except BrokerUnavailableError:
-            pass  # the task is on disk; only the announcement is lost
         return Accepted(task_id=task_id)
+
+    async def _announce_pending(self, task_id: str) -> None:
+        """Tell of the task while the broker still writes it: afterwards, it may already run."""
+        event = Event(task_id=task_id, status="pending", at=utc_now())
+        subject = subjects.event(task_id, "pending")
+        with suppress(BrokerUnavailableError):  # then the submission itself fails, and says so
+            await self._broker.announce(subject, msgspec.json.encode(event))
+
+
+async def _set_within(event: asyncio.Event, seconds: float) -> bool:
+    """Whether `event` is set now or within `seconds`."""
+    if seconds > 0:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await event.wait()
+    return event.is_set()

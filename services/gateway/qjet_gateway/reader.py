@@ -51,10 +51,10 @@ class Reader:
             BrokerUnavailableError: the state cannot be read now.
         """
         return (
-            await self._final(task_id)
+            await self.final(task_id)
             or await self._waiting(task_id)
             or await self._on_its_way(task_id)
-            or await self._final(task_id)
+            or await self.final(task_id)
         )
 
     async def wait_final(self, task_id: str, changed: asyncio.Event, wait_s: float) -> Found | None:
@@ -71,11 +71,12 @@ class Reader:
             except TimeoutError:
                 pass
             changed.clear()
-            if found := await self._final(task_id):
+            if found := await self.final(task_id):
                 return found
         return await self.read(task_id)
 
-    async def _final(self, task_id: str) -> Found | None:
+    async def final(self, task_id: str) -> Found | None:
+        """Return the task if its state is final."""
         bucket = await self._broker.results_bucket()
         key = subjects.token(task_id)
         try:

@@ -65,17 +65,10 @@ class Store:
             task.cancel()
 
     async def _store(self, msg: Msg) -> None:
-        key = msg.subject.rsplit(".", 1)[-1]
-        state, entry = self._read(key, msg.data)
-        published_at = msg.metadata.timestamp
-        if await self._write_entry(key, entry):
-            self._metrics.stored.labels(state.status).inc()
-            self._metrics.store_s.observe((utc_now() - published_at).total_seconds())
-            await self._write_event(state)
-        else:
-            state = await self._entry(key) or state
-            self._metrics.duplicates.inc()
-            await self._write_event(state)
+        state, entry = self._read(subjects.key_of(msg.subject), msg.data)
+        if await self._settle(state, entry):
+            delay_s = (utc_now() - msg.metadata.timestamp).total_seconds()
+            self._metrics.store_s.observe(delay_s)
         try:
             await msg.ack()
         except nats.errors.Error as exc:
@@ -96,19 +89,25 @@ class Store:
         return msgspec.json.decode(payload, type=StoredState), payload
 
     @_patiently
-    async def _write_entry(self, key: str, entry: bytes) -> bool:
-        """Create the entry; False if there is one, which then stands."""
+    async def _settle(self, state: StoredState, entry: bytes) -> bool:
+        """Write the entry, then the event; False if there was an entry, which then stands."""
         bucket = await self._broker.results_bucket()
+        key = subjects.token(state.task_id)
         try:
             with translated(key):
                 await bucket.create(key, entry)
         except nats.js.errors.KeyWrongLastSequenceError:
+            self._metrics.duplicates.inc()
+            with translated(key):
+                standing = await bucket.get(key)
+            await self._announce(msgspec.json.decode(standing.value or b"", type=StoredState))
             return False
+        self._metrics.stored.labels(state.status).inc()
+        await self._announce(state)
         return True
 
-    @_patiently
-    async def _write_event(self, state: StoredState) -> None:
-        """Announce the final state, unless it was."""
+    async def _announce(self, state: StoredState) -> None:
+        """Publish the final event, unless it was."""
         event = Event(
             task_id=state.task_id, status=state.status, at=state.finished_at, error=state.error
         )
@@ -117,17 +116,6 @@ class Store:
             await self._broker.publish(subject, msgspec.json.encode(event), EXPECT_EMPTY)
         except AlreadyThereError:
             log.debug("event.repeated", extra={"task_id": state.task_id})
-
-    @_patiently
-    async def _entry(self, key: str) -> StoredState | None:
-        """Read the state that stands."""
-        bucket = await self._broker.results_bucket()
-        try:
-            with translated(key):
-                found = await bucket.get(key)
-        except nats.js.errors.KeyNotFoundError:
-            return None
-        return msgspec.json.decode(found.value or b"", type=StoredState)
 
 
 def _unreadable(key: str) -> Task:
