@@ -20,10 +20,10 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import aiohttp
+from qjet_shared.messages import BELL_QASM
 from rich.console import Console
 from rich.table import Table
 
-from qjet_shared.messages import BELL_QASM
 from tests.support.stack import running_stack
 
 SUBMISSION = {"qc": BELL_QASM, "shots": 1024}

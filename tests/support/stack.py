@@ -51,7 +51,7 @@ def running_stack(
     command = [sys.executable, "-m", "qjet", "up", "--http-port", "0", "--nats-port", "0"]
     if "--data-dir" not in arguments:
         command += ["--data-dir", str(data_dir)]
-    with output_file.open("ab") as output:
+    with output_file.open("wb") as output:
         process = subprocess.Popen(
             [*command, *arguments],
             stdout=output,

@@ -110,7 +110,7 @@ def _syntax_error(exc: Exception) -> CircuitError:
     place = getattr(reason, "offendingToken", None)
     if place is None:
         return CircuitError("qasm_syntax", _plain(exc) or "The program is not valid OpenQASM 3.")
-    found = "the end of the program" if place.text == "<EOF>" else f"{place.text[:80]!r}"
-    return CircuitError(
-        "qasm_syntax", f"Unexpected {found}.", line=place.line, column=place.column + 1
-    )
+    found = f"Unexpected {place.text[:80]!r}."
+    if place.text == "<EOF>":
+        found = "The program ends in the middle of a statement."
+    return CircuitError("qasm_syntax", found, line=place.line, column=place.column + 1)

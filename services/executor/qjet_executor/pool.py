@@ -38,6 +38,7 @@ class Pool:
         self._idle: list[Sandbox] = []
         self._busy: set[Sandbox] = set()
         self._background: set[asyncio.Task[None]] = set()
+        self._freed = asyncio.Event()
         self._is_closed = False
 
     @property
@@ -55,8 +56,14 @@ class Pool:
         for _ in range(self._shape.size):
             self._add()
 
-    def take(self) -> Sandbox:
-        """Take a free sandbox, for one job at most. Ask `free` first; give it back after."""
+    async def take(self) -> Sandbox:
+        """Take a free sandbox, for one job at most, and give it back after.
+
+        Where none is free, for one has just died, this waits for the next.
+        """
+        while not self._idle:
+            self._freed.clear()
+            await self._freed.wait()
         sandbox = self._idle.pop()
         self._busy.add(sandbox)
         self._count()
@@ -69,8 +76,7 @@ class Pool:
         if reason := sandbox.unfit_for or ("old" if is_old else ""):
             self._replace(sandbox, reason)
         else:
-            self._idle.append(sandbox)
-            self._on_free()
+            self._add_idle(sandbox)
         self._count()
 
     async def close(self) -> None:
@@ -112,10 +118,14 @@ class Pool:
                 wait_s = min(2 * wait_s, _LAST_RETRY_S)
                 continue
             self._spawn(self._watch(sandbox))
-            self._idle.append(sandbox)
+            self._add_idle(sandbox)
             self._count()
-            self._on_free()
             return
+
+    def _add_idle(self, sandbox: Sandbox) -> None:
+        self._idle.append(sandbox)
+        self._freed.set()
+        self._on_free()
 
     async def _watch(self, sandbox: Sandbox) -> None:
         """Replace a sandbox that dies while it is idle; a busy one's job tells of its death."""

@@ -72,6 +72,7 @@ class Worker:
         self._results = Results(broker)
         self._limits = Limits(max_shots=settings.max_shots, max_timeout_s=settings.max_timeout_s)
         self._handling: dict[asyncio.Task[None], Msg] = {}
+        self._unseated = 0
         self._running: dict[str, RunningTask] = {}
         self._is_draining = False
         metrics.in_flight.set_function(lambda: len(self._handling))
@@ -79,7 +80,7 @@ class Worker:
     @property
     def room(self) -> int:
         """How many more tasks could start this moment."""
-        return 0 if self._is_draining else self._pool.free
+        return 0 if self._is_draining else max(0, self._pool.free - self._unseated)
 
     @property
     def running(self) -> tuple[RunningTask, ...]:
@@ -87,11 +88,12 @@ class Worker:
         return tuple(self._running.values())
 
     def accept(self, msg: Msg) -> None:
-        """Take on a delivery; it is handled in the background.
-
-        Where there is no room after all, it goes back at once so that others can take it.
-        """
-        work = self._handle(msg, self._pool.take()) if self.room else _say(msg.nak())
+        """Take on a delivery; it is handled in the background, or goes back while draining."""
+        if self._is_draining:
+            work = _say(msg.nak())
+        else:
+            self._unseated += 1
+            work = self._handle(msg)
         task = asyncio.create_task(work, name=f"task {msg.subject}")
         self._handling[task] = msg
         task.add_done_callback(self._handling.pop)
@@ -116,8 +118,9 @@ class Worker:
             log.info("task.handed_back", extra={"subject": msg.subject})
             await _say(msg.nak())
 
-    async def _handle(self, msg: Msg, sandbox: Sandbox) -> None:
+    async def _handle(self, msg: Msg) -> None:
         """Bring one delivery to its end: acknowledged, or back in the queue."""
+        sandbox = await self._seat()
         delivery = fate.read_delivery(msg)
         self._count(delivery)
         try:
@@ -131,6 +134,13 @@ class Worker:
         except RetryLater as exc:
             log.warning("task.retry", extra={"task_id": delivery.task_id, "in_s": exc.delay_s})
             await _say(msg.nak(delay=exc.delay_s))
+
+    async def _seat(self) -> Sandbox:
+        """Take a sandbox; until then, the delivery counts against the room."""
+        try:
+            return await self._pool.take()
+        finally:
+            self._unseated -= 1
 
     def _count(self, delivery: Delivery) -> None:
         if delivery.attempt > 1:

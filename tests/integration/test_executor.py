@@ -1,0 +1,282 @@
+"""The executor with a real broker: from a published circuit to its result."""
+
+import asyncio
+import json
+import os
+import signal
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from nats.aio.client import Client as NatsClient
+from qiskit import qasm3
+from qiskit_aer import AerSimulator
+
+from tests.support.circuits import BELL, COIN_20, ENDLESS
+from tests.support.services import Service, service
+from tests.support.tasks import entry, final, stream_messages, submit
+from tests.support.waiting import wait_until
+
+pytestmark = pytest.mark.integration
+
+
+def sandboxes(executor: Service) -> set[int]:
+    """Return the process ids of an executor's sandboxes."""
+    children = Path(f"/proc/{executor.process.pid}/task/{executor.process.pid}/children")
+    return {int(pid) for pid in children.read_text().split()}
+
+
+def metric(text: str, name: str) -> float:
+    """Return the value of one sample in Prometheus text, 0 where it is missing."""
+    for line in text.splitlines():
+        if line.startswith(f"{name} "):
+            return float(line.rsplit(" ", 1)[1])
+    return 0.0
+
+
+async def test_bare_openqasm_becomes_counts_in_the_bucket(executor, nc: NatsClient):
+    """A published circuit runs without any gateway, and leaves the work queue."""
+    await submit(nc, "bell-1", BELL)
+    task = await final(nc, "bell-1")
+    assert task["status"] == "completed"
+    assert set(task["result"]) == {"00", "11"}
+    assert sum(task["result"].values()) == 1024
+    assert (task["attempts"], task["shots"]) == (1, 1024)
+    assert set(task["timings"]) == {"queue", "parse", "transpile", "simulate"}
+    await wait_until(
+        lambda: _is_empty(nc, "QJET_TASKS"), "the task is acknowledged and leaves the stream"
+    )
+
+
+async def _is_empty(nc: NatsClient, stream: str) -> bool:
+    return await stream_messages(nc, stream) == 0
+
+
+async def test_a_seed_gives_what_aer_gives(executor, nc: NatsClient):
+    """With a seed, counts and per-shot outcomes are Aer's own, bit for bit."""
+    wanted = {"qc": BELL, "shots": 500, "seed": 42, "memory": True, "method": "statevector"}
+    await submit(nc, "seeded", wanted)
+    task = await final(nc, "seeded")
+    aer = AerSimulator(method="statevector")
+    reference = aer.run(qasm3.loads(BELL), shots=500, seed_simulator=42, memory=True).result()
+    assert task["result"] == dict(reference.get_counts())
+    assert task["memory"] == reference.get_memory()
+
+
+BAD_SUBMISSIONS = [
+    (b"", "qasm_syntax", "empty"),
+    (b"hello", "qasm_syntax", "ends in the middle"),
+    (b"\xff\xfe", "qasm_syntax", "0xff"),
+    (b"{", "qasm_syntax", "truncated"),
+    (b"[1]", "invalid_option", "object"),
+    (b'{"qc": "x", "shots": 0}', "invalid_option", "shots"),
+    (b'{"qc": "x", "wat": 1}', "invalid_option", "wat"),
+    (b"OPENQASM 1.0; qreg q[1];", "qasm_unsupported", "OpenQASM 1.0"),
+    (b'OPENQASM 3; include "/etc/passwd"; qubit q;', "qasm_unsupported", "/etc/passwd"),
+    (b'OPENQASM 2.0; include "/etc/passwd"; qreg q[1];', "qasm_unsupported", "/etc/passwd"),
+    (b"OPENQASM 3; qubit q;", "no_measurements", "measures nothing"),
+    (b"OPENQASM 3; qubit q; bit c; foo q; c = measure q;", "qasm_syntax", "foo"),
+]
+
+
+@pytest.mark.parametrize(("payload", "code", "says"), BAD_SUBMISSIONS)
+async def test_what_cannot_be_run_becomes_a_typed_error(
+    shared_executor, shared_nc: NatsClient, payload, code, says
+):
+    """A message nobody can run ends as an error that says why, and is not delivered again."""
+    task_id = f"bad-{BAD_SUBMISSIONS.index((payload, code, says))}"
+    await submit(shared_nc, task_id, payload)
+    task = await final(shared_nc, task_id)
+    assert (task["status"], task["error"]["code"]) == ("error", code)
+    assert says in task["error"]["message"]
+    assert task["message"] == task["error"]["message"]
+    await wait_until(lambda: _is_empty(shared_nc, "QJET_TASKS"), "the message is acknowledged")
+
+
+async def test_a_syntax_error_on_line_7_says_line_7(executor, nc: NatsClient):
+    """The place in the error is the place in the text."""
+    source = "OPENQASM 3;\n\n\nqubit q;\nbit c;\n\n  c = = measure q;\n"
+    await submit(nc, "line-7", source)
+    error = (await final(nc, "line-7"))["error"]
+    assert (error["code"], error["line"], error["column"]) == ("qasm_syntax", 7, 7)
+
+
+@pytest.mark.parametrize("task_id", ["a.b", "*", "a.>", "dollar$", "x" * 300])
+async def test_an_id_that_cannot_be_used_gets_its_error_and_hurts_nobody(
+    executor, broker, nc: NatsClient, task_id
+):
+    """What somebody manages to publish under a strange id ends as an error under its token."""
+    nc._skip_subject_validation = True
+    await submit(nc, task_id, BELL)
+    await submit(nc, "good", BELL)
+
+    async def announced() -> int:
+        return await stream_messages(nc, "QJET_EVENTS")
+
+    assert (await final(nc, "good"))["status"] == "completed"
+    await wait_until(lambda: _equals(announced, 2), "both tasks are announced final")
+    keys = await (await nc.jetstream().key_value("qjet-results")).keys()
+    (strange,) = set(keys) - {"good"}
+    task = await entry(nc, strange)
+    assert (task["task_id"], task["error"]["code"]) == (task_id, "invalid_option")
+
+
+async def _equals(read, wanted) -> bool:
+    return await read() == wanted
+
+
+async def test_the_same_id_again_is_the_same_task(executor, nc: NatsClient):
+    """A second submission under a used id changes nothing."""
+    await submit(nc, "once", {"qc": BELL, "seed": 1})
+    first = await final(nc, "once")
+    await submit(nc, "once", {"qc": BELL, "seed": 2, "shots": 5})
+    await wait_until(lambda: _is_empty(nc, "QJET_TASKS"), "the second one is acknowledged")
+    assert await entry(nc, "once") == first
+    assert metric(executor.get("/metrics").decode(), "qjet_duplicate_results_total") == 1
+
+
+async def test_a_circuit_that_takes_too_long_ends_and_the_next_one_runs(executor, nc: NatsClient):
+    """The time limit kills the sandbox only; a new one takes the next task."""
+    before = sandboxes(executor)
+    await submit(nc, "endless", {"qc": ENDLESS, "timeout_s": 0.5})
+    error = (await final(nc, "endless"))["error"]
+    assert error["code"] == "time_limit"
+    assert "0.5 seconds" in error["message"]
+    await submit(nc, "after", BELL)
+    assert (await final(nc, "after"))["status"] == "completed"
+    assert sandboxes(executor).isdisjoint(before)
+    text = executor.get("/metrics").decode()
+    assert metric(text, 'qjet_sandbox_restarts_total{reason="time_limit"}') == 1
+
+
+async def test_a_task_longer_than_the_ack_wait_is_delivered_once(executor, nc: NatsClient):
+    """Heartbeats keep a long task from being given to somebody else."""
+    await submit(nc, "long", {"qc": ENDLESS, "timeout_s": 5})
+    task = await final(nc, "long")
+    assert (task["error"]["code"], task["attempts"]) == ("time_limit", 1)
+    assert metric(executor.get("/metrics").decode(), "qjet_task_redeliveries_total") == 0
+
+
+async def test_a_killed_sandbox_costs_an_attempt_not_the_task(executor, nc: NatsClient):
+    """Kill -9 of the sandbox under a task: it is tried again, and says so."""
+    running = await nc.subscribe("qjet.events.*.running")
+    await nc.flush()
+    await submit(nc, "victim", {"qc": ENDLESS, "timeout_s": 3})
+    await running.next_msg(10)
+    (pid,) = sandboxes(executor)
+    os.kill(pid, signal.SIGKILL)
+    task = await final(nc, "victim")
+    assert (task["attempts"], task["error"]["code"]) == (2, "time_limit")
+    text = executor.get("/metrics").decode()
+    assert metric(text, 'qjet_sandbox_restarts_total{reason="killed"}') == 1
+    assert metric(text, "qjet_task_redeliveries_total") == 1
+
+
+async def test_an_idle_sandbox_that_dies_is_replaced(executor, nc: NatsClient):
+    """Nobody's task pays for a sandbox that died while it had nothing to do."""
+    (pid,) = sandboxes(executor)
+    os.kill(pid, signal.SIGKILL)
+    await wait_until(lambda: sandboxes(executor) - {pid}, "there is a new sandbox")
+    await submit(nc, "next", BELL)
+    assert (await final(nc, "next"))["attempts"] == 1
+
+
+async def test_a_sandbox_outlives_nobody(executor):
+    """Kill -9 of the executor takes its sandboxes along."""
+    pids = sandboxes(executor)
+    assert pids
+    executor.process.kill()
+    executor.process.wait()
+    await wait_until(
+        lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids), "the sandboxes are gone"
+    )
+
+
+async def test_a_drained_executor_hands_back_what_it_cannot_finish(
+    resultstore, broker, nc: NatsClient, tmp_path
+):
+    """SIGTERM: exit 0 within the drain time, and the task goes to another executor at once."""
+    options = {"sandboxes": 1, "drain_s": 0.5, "ack_wait_s": 30}
+    with service("executor", broker.url, tmp_path, **options) as first:
+        running = await nc.subscribe("qjet.events.*.running")
+        await nc.flush()
+        await submit(nc, "handed", {"qc": ENDLESS, "timeout_s": 2})
+        await running.next_msg(10)
+        first.process.terminate()
+        assert first.process.wait(10) == 0
+    with service("executor", broker.url, tmp_path, **options):
+        task = await final(nc, "handed", timeout_s=15)
+    assert (task["attempts"], task["error"]["code"]) == (2, "time_limit")
+
+
+async def test_no_more_is_taken_than_can_start(executor, nc: NatsClient):
+    """With one sandbox busy, the other tasks stay in the queue for other executors."""
+    for number in range(5):
+        await submit(nc, f"slow-{number}", {"qc": ENDLESS, "timeout_s": 2})
+    running = await nc.jetstream().consumer_info("QJET_TASKS", "executors")
+    await wait_until(lambda: _taken(nc, 1), "one task is taken")
+    running = await nc.jetstream().consumer_info("QJET_TASKS", "executors")
+    assert (running.num_ack_pending, running.num_pending) == (1, 4)
+
+
+async def _taken(nc: NatsClient, count: int) -> bool:
+    info = await nc.jetstream().consumer_info("QJET_TASKS", "executors")
+    return info.num_ack_pending == count
+
+
+async def test_running_is_announced_and_in_the_heartbeat(executor, nc: NatsClient):
+    """A running task is told once as an event and again in each heartbeat."""
+    events = await nc.subscribe("qjet.events.shown.running")
+    heartbeats = await nc.subscribe("qjet.heartbeats.executor.*")
+    await nc.flush()
+    await submit(nc, "shown", {"qc": ENDLESS, "timeout_s": 3})
+    event = json.loads((await events.next_msg(10)).data)
+    assert (event["status"], event["attempt"]) == ("running", 1)
+
+    async def told() -> bool:
+        heartbeat = json.loads((await heartbeats.next_msg(3)).data)
+        return [task["task_id"] for task in heartbeat["running"]] == ["shown"]
+
+    await wait_until(told, "a heartbeat lists the task")
+
+
+async def test_a_result_too_large_for_a_message_goes_to_the_object_store(executor, nc: NatsClient):
+    """The entry names the blob, and the blob holds the counts."""
+    await submit(nc, "large", {"qc": COIN_20, "shots": 100_000, "method": "statevector"})
+    task = await final(nc, "large", timeout_s=60)
+    assert (task["status"], task["result"]) == ("completed", None)
+    store = await nc.jetstream().object_store("qjet-blobs")
+    data = (await store.get(task["blob"]["name"])).data
+    assert len(data) == task["blob"]["size_bytes"] > 1_000_000
+    assert sum(json.loads(data)["result"].values()) == 100_000
+
+
+async def test_metrics_are_set_by_real_tasks(executor, nc: NatsClient):
+    """After a good and a bad task, every metric of the executor shows them."""
+    await submit(nc, "good", BELL)
+    await submit(nc, "bad", "OPENQASM 3; qubit q;")
+    await final(nc, "good")
+    await final(nc, "bad")
+    text = executor.get("/metrics").decode()
+    assert metric(text, 'qjet_tasks_finished_total{outcome="completed"}') == 1
+    assert metric(text, 'qjet_tasks_finished_total{outcome="error"}') == 1
+    assert metric(text, 'qjet_task_errors_total{code="no_measurements"}') == 1
+    assert metric(text, 'qjet_tasks_submitted_total{source="subject"}') == 2
+    for phase in ("queue", "parse", "transpile", "simulate"):
+        assert metric(text, f'qjet_task_phase_seconds_count{{phase="{phase}"}}') == 1
+    assert metric(text, 'qjet_sandboxes{state="idle"}') == 1
+    assert 'qjet_build_info{service="executor"' in text
+
+
+async def test_a_broker_restart_loses_nothing(executor, broker, nc: NatsClient):
+    """Kill -9 of the broker with tasks waiting: started on its data again, all of them end."""
+    names = [f"kept-{number}" for number in range(20)]
+    for name in names:
+        await submit(nc, name, BELL)
+    broker.kill()
+    broker.start()
+    await wait_until(lambda: nc.is_connected, "the test's client is back")
+    tasks = await asyncio.gather(*(final(nc, name, timeout_s=60) for name in names))
+    assert Counter(task["status"] for task in tasks) == {"completed": 20}
+    assert await stream_messages(nc, "QJET_RESULTS") == 20
+    assert await stream_messages(nc, "QJET_EVENTS") == 20
