@@ -27,6 +27,7 @@ from tests.support.stack import RunningStack, running_stack
 
 VICTIMS = ("qjet_gateway", "qjet_executor", "qjet_resultstore", "nats-server", "sandbox")
 SUBMITTERS = 4
+PAUSE_S = 0.04
 SETTLE_S = 180.0
 
 
@@ -51,6 +52,7 @@ class Chaos:
     async def _submit(self, session: aiohttp.ClientSession) -> None:
         """Submit one task after another; whatever is not answered with 202 was not accepted."""
         while len(self.accepted) < self.wanted:
+            await asyncio.sleep(PAUSE_S)  # leaves time for faults to happen among the tasks
             try:
                 async with session.post("/tasks", json={"qc": BELL, "shots": 64}) as response:
                     body = await response.json(content_type=None)
@@ -60,7 +62,6 @@ class Chaos:
             except (aiohttp.ClientError, TimeoutError):
                 pass
             self.refused += 1
-            await asyncio.sleep(0.05)
 
     async def _kill_now_and_then(self) -> None:
         while True:
