@@ -40,6 +40,7 @@ def _show_counts(task: Task, counts: dict[str, int], console: Console) -> None:
         f"{total} shots, method {task.method}{seconds}, task {task.task_id}",
         style="dim",
         highlight=False,
+        soft_wrap=True,
     )
 
 

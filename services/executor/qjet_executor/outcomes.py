@@ -1,7 +1,7 @@
 """Builds the final `Task` from a submission, its delivery and what came of it. Pure."""
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from msgspec import UNSET, Raw
@@ -18,6 +18,9 @@ from qjet_shared.messages import (
 from qjet_executor.delivery import Delivery
 from qjet_executor.protocol import Outcome
 
+_MICROSECONDS: Final = 6
+"""Digits after the point."""
+
 
 def completed(
     delivery: Delivery,
@@ -29,11 +32,12 @@ def completed(
 ) -> Task:
     """Build a completed task; counts and memory stay the JSON text the sandbox made."""
     task = failed(delivery, submission, None, executor=executor, started_at=started_at)
+    phases = outcome.phases
     timings = Timings(
         queue=max(0.0, (started_at - delivery.created_at).total_seconds()),
-        parse=outcome.phases.parse,
-        transpile=outcome.phases.transpile,
-        simulate=outcome.phases.simulate,
+        parse=round(phases.parse, _MICROSECONDS),
+        transpile=round(phases.transpile, _MICROSECONDS),
+        simulate=round(phases.simulate, _MICROSECONDS),
     )
     counts: Any = Raw(outcome.counts)
     memory: Any = Raw(outcome.memory) if outcome.memory else UNSET
