@@ -131,7 +131,7 @@ def _add_common(command: argparse.ArgumentParser) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    with Client(arguments.url) as client:
+    with _client(arguments) as client:
         if not arguments.json:
             return run_circuit(client, arguments, Console())
         task = client.run(_source(arguments.file), **_options(arguments))
@@ -140,14 +140,14 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def _submit(arguments: argparse.Namespace) -> int:
-    with Client(arguments.url) as client:
+    with _client(arguments) as client:
         task_id = client.submit(_source(arguments.file), **_options(arguments))
     print(msgspec.json.encode({"task_id": task_id}).decode() if arguments.json else task_id)
     return FINE
 
 
 def _status(arguments: argparse.Namespace) -> int:
-    with Client(arguments.url) as client:
+    with _client(arguments) as client:
         task = client.get(arguments.task_id)
     if arguments.json:
         _print_json(task)
@@ -157,7 +157,7 @@ def _status(arguments: argparse.Namespace) -> int:
 
 
 def _result(arguments: argparse.Namespace) -> int:
-    with Client(arguments.url) as client:
+    with _client(arguments) as client:
         task = client.wait(arguments.task_id, timeout_s=arguments.wait)
     if arguments.json:
         _print_json(task)
@@ -174,9 +174,16 @@ def _up(arguments: argparse.Namespace) -> int:
     return run_stack(arguments)
 
 
+def _client(arguments: argparse.Namespace) -> Client:
+    try:
+        return Client(arguments.url)
+    except ValueError as exc:
+        raise UsageError(str(exc)) from exc
+
+
 def _source(file: str) -> str:
     try:
-        return sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")
+        return sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as exc:
         raise UsageError(f"cannot read {file}: {exc}") from exc
 
@@ -190,7 +197,8 @@ def _options(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def _code(task: Task) -> int:
-    return FINE if task.status == "completed" else TASK_FAILED
+    """Return the exit code for a task: only a final state other than completed is a failure."""
+    return TASK_FAILED if task.is_final and task.status != "completed" else FINE
 
 
 def _print_json(task: Task) -> None:

@@ -2,7 +2,8 @@
 
 import time
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final, Self, TypeVar
+from urllib.parse import quote
 
 import httpx
 import msgspec
@@ -11,6 +12,8 @@ from qjet_shared.messages import Accepted, Problem, Submission, Task
 DEFAULT_URL: Final = "http://127.0.0.1:8000"
 _LONGEST_POLL_S: Final = 30.0
 _TIMEOUT_S: Final = 10.0
+
+Answer = TypeVar("Answer", Accepted, Task)
 
 
 class UnreachableError(Exception):
@@ -30,9 +33,16 @@ class Client:
     """A connection to one gateway. Use it as a context manager, or close it."""
 
     def __init__(self, url: str = DEFAULT_URL) -> None:
-        """Take the gateway's address."""
+        """Take the gateway's address.
+
+        Raises:
+            ValueError: it is no address.
+        """
         self._url = url
-        self._http = httpx.Client(base_url=url, timeout=_TIMEOUT_S)
+        try:
+            self._http = httpx.Client(base_url=url, timeout=_TIMEOUT_S)
+        except httpx.InvalidURL as exc:
+            raise ValueError(f"{url!r} is no address: {exc}") from exc
 
     def __enter__(self) -> Self:
         """Return the client itself."""
@@ -59,8 +69,7 @@ class Client:
             UnreachableError: no answer; nothing is known of the submission.
         """
         body = msgspec.json.encode(Submission(qc=qc, **options))
-        answer = self._ask("POST", "/tasks", content=body)
-        return msgspec.json.decode(answer, type=Accepted).task_id
+        return self._ask(Accepted, "POST", "/tasks", content=body).task_id
 
     def get(self, task_id: str, *, wait_s: float = 0.0) -> Task:
         """Return the task, waiting at most `wait_s` seconds (60 at most) for its end.
@@ -70,8 +79,8 @@ class Client:
             UnreachableError: no answer.
         """
         params = {"wait": wait_s} if wait_s else {}
-        answer = self._ask("GET", f"/tasks/{task_id}", params=params, timeout=_TIMEOUT_S + wait_s)
-        return msgspec.json.decode(answer, type=Task)
+        path = f"/tasks/{quote(task_id, safe='')}"
+        return self._ask(Task, "GET", path, params=params, timeout=_TIMEOUT_S + wait_s)
 
     def wait(self, task_id: str, *, timeout_s: float | None = None) -> Task:
         """Return the task once it is final, or as it is after `timeout_s` seconds.
@@ -89,17 +98,17 @@ class Client:
         """Submit and wait for the end. Raises as `submit` and `get`."""
         return self.wait(self.submit(qc, **options))
 
-    def _ask(self, method: str, path: str, **rest: Any) -> bytes:
+    def _ask(self, kind: type[Answer], method: str, path: str, **rest: Any) -> Answer:
         headers = {"Content-Type": "application/json"} if "content" in rest else {}
         try:
             response = self._http.request(method, path, headers=headers, **rest)
         except httpx.TransportError as exc:
             raise UnreachableError(f"cannot reach {self._url}: {exc}") from exc
-        if response.is_success:
-            return response.content
         try:
+            if response.is_success:
+                return msgspec.json.decode(response.content, type=kind)
             problem = msgspec.json.decode(response.content, type=Problem)
-        except msgspec.DecodeError as exc:
+        except (msgspec.DecodeError, UnicodeDecodeError) as exc:
             status = f"{response.status_code} {response.reason_phrase}"
             raise UnreachableError(f"{self._url} answered {status}, not qjet's way") from exc
         raise RequestError(problem)

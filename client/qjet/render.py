@@ -18,7 +18,8 @@ def show_task(task: Task, console: Console) -> None:
     elif task.result is not None:
         _show_counts(task, task.result, console)
     else:
-        console.print(f"{task.task_id}  {task.status}  {task.message}", highlight=False)
+        text = f"{task.task_id}  {task.status}  {task.message}"
+        console.print(text, markup=False, emoji=False, highlight=False)
 
 
 def _show_counts(task: Task, counts: dict[str, int], console: Console) -> None:
@@ -47,11 +48,12 @@ def _show_counts(task: Task, counts: dict[str, int], console: Console) -> None:
 def _show_error(task: Task, console: Console) -> None:
     if task.error is None:
         return
-    place = f" (line {task.error.line}, column {task.error.column})" if task.error.line else ""
+    line, column = task.error.line, task.error.column
+    place = f" (line {line}{f', column {column}' if column else ''})" if line else ""
     console.print(f"[red]{task.error.code}[/red]{place}: ", end="", highlight=False)
-    console.print(task.error.message, markup=False, highlight=False)
+    console.print(task.error.message, markup=False, emoji=False, highlight=False)
     if task.error.hint:
-        console.print(task.error.hint, style="dim", markup=False, highlight=False)
+        console.print(task.error.hint, style="dim", markup=False, emoji=False, highlight=False)
 
 
 def _bar(share: float) -> str:

@@ -7,7 +7,7 @@ with `BrokerUnavailableError` until it can.
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
-from typing import Final
+from typing import Final, cast
 
 import nats.aio.client
 from nats.aio.msg import Msg
@@ -29,12 +29,32 @@ Source: https://docs.nats.io/nats-concepts/jetstream/headers
 _REQUEST_TIMEOUT_S = 5.0
 
 
+class TolerantClient(nats.aio.client.Client):
+    """nats-py's client, less easily upset.
+
+    A message whose subject or status line is not UTF-8 ends the read loop of the original, and
+    comes back with every redelivery: anybody who may publish could stop every service.
+    """
+
+    def _build_message(
+        self, sid: int, subject: bytes, reply: bytes, data: bytes, headers: dict[str, str] | None
+    ) -> Msg:
+        readable = subject.decode("utf-8", "replace").encode()
+        return cast(Msg, super()._build_message(sid, readable, reply, data, headers))
+
+    async def _process_headers(self, headers: bytes) -> dict[str, str] | None:
+        try:
+            return await super()._process_headers(headers)
+        except (UnicodeDecodeError, IndexError):
+            return None
+
+
 class Broker:
     """The process's connection, and the few ways it speaks over it."""
 
     def __init__(self, url: str, *, name: str) -> None:
         """Take NATS's address(es), separated by commas, and a name that operators will see."""
-        self.nc = nats.aio.client.Client()
+        self.nc = TolerantClient()
         self.js: JetStreamContext = self.nc.jetstream(timeout=_REQUEST_TIMEOUT_S)
         self._servers = [part.strip() for part in url.split(",")]
         self._name = name

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import math
 import sys
 from datetime import UTC, datetime
 
@@ -28,7 +29,12 @@ class JsonFormatter(logging.Formatter):
         line |= {k: v for k, v in vars(record).items() if k not in _OWN_ATTRIBUTES}
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        return json.dumps(line, default=str, ensure_ascii=False)
+        return json.dumps({k: _finite(v) for k, v in line.items()}, default=str)
+
+
+def _finite(value: object) -> object:
+    """Return what JSON has a form for: NaN and the infinities become text."""
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def configure_logging(*, service: str, instance: str, level: str) -> None:

@@ -1,7 +1,7 @@
 """Settings: a frozen struct per service, read once from `QJET_*` environment variables."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
 import msgspec
 from msgspec import Meta, Struct
@@ -48,5 +48,7 @@ def read_settings(kind: type[Settings], environ: Mapping[str, str]) -> Settings:
         try:
             values[field.name] = msgspec.convert(environ[name], field.type, strict=False)
         except msgspec.ValidationError as exc:
-            raise SettingsError(f"{name}={environ[name]!r}: {exc}") from exc
+            choices = get_args(field.type) if get_origin(field.type) is Literal else ()
+            one_of = f"; one of {', '.join(choices)}" if choices else ""
+            raise SettingsError(f"{name}={environ[name]!r}: {exc}{one_of}") from exc
     return kind(**values)

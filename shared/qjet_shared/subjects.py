@@ -34,14 +34,14 @@ API_GET: Final = "qjet.api.get"
 
 DEFAULT_LANE: Final = "default"
 
-TASK_ID_PATTERN: Final = r"^[A-Za-z0-9_-]{1,128}$"
-_TASK_ID = re.compile(TASK_ID_PATTERN)
+_TASK_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,128}")
 _LONGEST_TOKEN: Final = 200
+_NOTHING: Final = "="
 
 
 def is_task_id(text: str) -> bool:
     """Tell whether `text` may name a task: one NATS token, safe in a URL and as a KV key."""
-    return _TASK_ID.match(text) is not None
+    return _TASK_ID.fullmatch(text) is not None
 
 
 def token(task_id: str) -> str:
@@ -49,15 +49,16 @@ def token(task_id: str) -> str:
 
     A legal id is its own token. Anything else that somebody managed to publish under
     `qjet.submit.` still needs a place for its error result, so each byte outside the
-    legal alphabet becomes `=XX`, and what would grow too long ends in a digest.
+    legal alphabet becomes `=XX`, what would grow too long ends in `==` and a digest, and
+    nothing at all becomes `=`: no two ids share a token.
     """
     if is_task_id(task_id):
         return task_id
-    raw = task_id.encode("utf-8", "surrogateescape")
+    raw = task_id.encode("utf-8", "surrogatepass")  # a path may hold what no text does
     quoted = re.sub(rb"[^A-Za-z0-9_-]", lambda m: b"=%02X" % m[0][0], raw).decode("ascii")
     if len(quoted) <= _LONGEST_TOKEN:
-        return quoted
-    return f"{quoted[:100]}={sha256(raw).hexdigest()}"
+        return quoted or _NOTHING
+    return f"{quoted[:100]}=={sha256(raw).hexdigest()}"
 
 
 def submit(task_id: str) -> str:

@@ -4,6 +4,9 @@ HTTP bodies are JSON. NATS payloads are JSON or bare OpenQASM; which of the two 
 first character, since no OpenQASM program starts with a JSON bracket or quote.
 """
 
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, get_args
 
 import msgspec
@@ -13,6 +16,7 @@ from qjet_shared.errors import FieldError, InvalidJsonError
 from qjet_shared.messages import Method, Submission
 
 _DECODER = msgspec.json.Decoder(Submission)
+_FIELD_IN_MESSAGE = re.compile(r"`\$\.(\w+)")
 _JSON_STARTS = b'{["'
 
 
@@ -24,15 +28,10 @@ class Limits(Struct, frozen=True, kw_only=True):
 
 
 def read_payload(payload: bytes, limits: Limits) -> Submission:
-    """Read a NATS payload: a JSON submission or bare OpenQASM.
-
-    Raises:
-        InvalidJsonError: not UTF-8, or JSON that is malformed.
-        FieldError: JSON of the wrong shape, or a value outside `limits`.
-    """
+    """Read a NATS payload: a JSON submission or bare OpenQASM. Raises as `read_json`."""
     if payload.lstrip()[:1] in _JSON_STARTS and payload.strip():
         return read_json(payload, limits)
-    return Submission(qc=_read_text(payload))
+    return _within(limits, Submission(qc=_read_text(payload)))
 
 
 def read_json(body: bytes, limits: Limits) -> Submission:
@@ -43,14 +42,30 @@ def read_json(body: bytes, limits: Limits) -> Submission:
         FieldError: not an object, an unknown field, a wrong type, or a value outside `limits`.
     """
     try:
-        submission = _DECODER.decode(body)
+        with _as_invalid_json(body):
+            return _within(limits, _DECODER.decode(body))
     except msgspec.ValidationError as exc:
-        raise FieldError(_field_errors(body, str(exc))) from exc
+        raise FieldError(_field_errors(_loosely(body), str(exc))) from exc
+
+
+def _loosely(body: bytes) -> Any:
+    """Read JSON of any shape, or None where a number in it is beyond all floats."""
+    try:
+        with _as_invalid_json(body):
+            return msgspec.json.decode(body)
+    except msgspec.ValidationError:
+        return None
+
+
+@contextmanager
+def _as_invalid_json(body: bytes) -> Iterator[None]:
+    """Say of what is no JSON at all what is wrong with it and where."""
+    try:
+        yield
+    except msgspec.ValidationError:
+        raise
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
         raise InvalidJsonError(_json_trouble(body, exc)) from exc
-    if errors := _limit_errors(submission, limits):
-        raise FieldError(errors)
-    return submission
 
 
 def _read_text(payload: bytes) -> str:
@@ -62,13 +77,16 @@ def _read_text(payload: bytes) -> str:
         raise InvalidJsonError(_utf8_trouble(payload, exc)) from exc
 
 
-def _limit_errors(submission: Submission, limits: Limits) -> list[tuple[str, str]]:
+def _within(limits: Limits, submission: Submission) -> Submission:
+    """Return the submission, or say which of its values the operator does not allow."""
     errors = []
     if submission.shots > limits.max_shots:
         errors.append(("shots", f"at most {limits.max_shots} here, got {submission.shots}"))
     if submission.timeout_s is not None and submission.timeout_s > limits.max_timeout_s:
         errors.append(("timeout_s", f"at most {limits.max_timeout_s:g} seconds here"))
-    return errors
+    if errors:
+        raise FieldError(errors)
+    return submission
 
 
 def _json_trouble(body: bytes, exc: Exception) -> str:
@@ -90,12 +108,10 @@ def _utf8_trouble(body: bytes, exc: UnicodeDecodeError) -> str:
     return f"The text is not UTF-8: byte 0x{exc.object[exc.start]:02x} at offset {exc.start}."
 
 
-def _field_errors(body: bytes, first: str) -> list[tuple[str, str]]:
-    """List everything wrong with a body that did not fit, where the decoder named one thing."""
-    try:
-        data: Any = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return [("", first)]
+def _field_errors(data: Any, first: str) -> list[tuple[str, str]]:
+    """List everything wrong with JSON that did not fit; `first` is what the decoder named."""
+    if data is None and (named := _FIELD_IN_MESSAGE.search(first)):
+        return [(named[1], first)]
     if not isinstance(data, dict):
         return [("", 'the submission should be a JSON object, e.g. {"qc": "OPENQASM 3; …"}')]
     fields = {field.name: field for field in msgspec.structs.fields(Submission)}

@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import signal
+import socket
 from collections import Counter
 from pathlib import Path
 
@@ -119,6 +120,29 @@ async def test_an_id_that_cannot_be_used_gets_its_error_and_hurts_nobody(
     (strange,) = set(keys) - {"good"}
     task = await entry(nc, strange)
     assert (task["task_id"], task["error"]["code"]) == (task_id, "invalid_option")
+
+
+RAW_PUBLICATIONS = [
+    b"PUB qjet.submit.\xff\xfe 1\r\nx\r\n",
+    b"HPUB qjet.submit.status 14 15\r\nNATS/1.0 \xff\r\n\r\nx\r\n",
+    b"HPUB qjet.submit.beat 24 24\r\nNATS/1.0\r\nStatus:100\r\n\r\n\r\n",
+]
+
+
+@pytest.mark.parametrize("publication", RAW_PUBLICATIONS)
+async def test_bytes_that_are_no_text_stop_nobody(executor, broker, nc: NatsClient, publication):
+    """A subject or header that no client would send ends as an error, and the next task runs."""
+    with socket.create_connection(("127.0.0.1", broker.port)) as raw:
+        raw.sendall(b'CONNECT {"verbose":false,"headers":true}\r\n' + publication + b"PING\r\n")
+        answer = b""
+        while b"PONG" not in answer:
+            assert (part := raw.recv(4096)), answer
+            answer += part
+    assert b"-ERR" not in answer
+    await submit(nc, "good", BELL)
+    assert (await final(nc, "good", timeout_s=10))["status"] == "completed"
+    await wait_until(lambda: _is_empty(nc, "QJET_TASKS"), "both are acknowledged", timeout_s=10)
+    assert await stream_messages(nc, "QJET_RESULTS") == 2
 
 
 async def _equals(read, wanted) -> bool:

@@ -71,12 +71,13 @@ def write_config(data_dir: Path, *, host: str, port: int, monitor_port: int) -> 
     path = data_dir / "nats-server.conf"
     path.write_text(
         _CONFIG.format(
-            listen=json.dumps(f"{host}:{port}"),
+            listen=_quoted(f"[{host}]:{port}" if ":" in host else f"{host}:{port}"),
             monitor_port=monitor_port,
-            log_file=json.dumps(str(data_dir / "logs" / "nats-server.log")),
-            run_dir=json.dumps(str(run_dir)),
-            store_dir=json.dumps(str(data_dir / "jetstream")),
-        )
+            log_file=_quoted(data_dir / "logs" / "nats-server.log"),
+            run_dir=_quoted(run_dir),
+            store_dir=_quoted(data_dir / "jetstream"),
+        ),
+        encoding="utf-8",
     )
     return path
 
@@ -90,6 +91,11 @@ def read_ports(data_dir: Path) -> Ports | None:
             return None  # half written
         return Ports(client=_port(said["nats"][0]), monitor=_port(said["monitoring"][0]))
     return None
+
+
+def _quoted(value: object) -> str:
+    """Return a string as the server's configuration language has it: JSON's, in plain UTF-8."""
+    return json.dumps(str(value), ensure_ascii=False)
 
 
 def _port(url: str) -> int:

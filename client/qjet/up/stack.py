@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import fcntl
 import os
+import re
 import shlex
 import signal
 import socket
@@ -30,7 +31,10 @@ def run_stack(arguments: argparse.Namespace) -> int:
     """Run everything until a signal; return the exit code."""
     tries = [_circuit_arguments(text) for text in arguments.tries]
     data_dir = (arguments.data_dir or default_data_dir()).expanduser().absolute()
-    (data_dir / "logs").mkdir(parents=True, exist_ok=True)
+    try:
+        (data_dir / "logs").mkdir(parents=True, exist_ok=True)
+    except OSError as exc:
+        raise UsageError(f"cannot use {data_dir} as data directory: {exc.strerror}") from exc
     with (
         _lock(data_dir) as lock,
         _listen(arguments.host, arguments.http_port, "--http-port") as web,
@@ -208,7 +212,11 @@ def _stop_rank(name: str) -> int:
 def _circuit_arguments(text: str) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="qjet up --try", add_help=False)
     add_circuit_arguments(parser)
-    return parser.parse_args(shlex.split(text), argparse.Namespace(text=text))
+    try:
+        words = shlex.split(text)
+    except ValueError as exc:
+        raise UsageError(f"--try {text!r}: {exc}") from exc
+    return parser.parse_args(words, argparse.Namespace(text=text))
 
 
 def _lock(data_dir: Path) -> IO[str]:
@@ -237,10 +245,11 @@ def _listen(host: str, port: int, option: str) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
-    except OSError as exc:
+    except (OSError, OverflowError) as exc:
         listener.close()
+        reason = getattr(exc, "strerror", None) or exc
         raise UsageError(
-            f"cannot listen on {host}:{port} ({exc.strerror}); {option} 0 takes a free port"
+            f"cannot listen on {host}:{port} ({reason}); {option} 0 takes a free port"
         ) from exc
     listener.listen(1024)
     return listener
@@ -259,5 +268,6 @@ def _shown(host: str) -> str:
     return local.get(host, f"[{host}]" if ":" in host else host)
 
 
-def _without_password(url: str) -> str:
-    return url if "@" not in url else url.split("://", 1)[0] + "://" + url.rsplit("@", 1)[1]
+def _without_password(urls: str) -> str:
+    """Return the broker's address or addresses without user and password."""
+    return ",".join(re.sub(r"^((?:\w+://)?).*@", r"\1", url.strip()) for url in urls.split(","))

@@ -6,26 +6,32 @@ from typing import Final
 from qiskit import QuantumCircuit, qasm2, qasm3
 
 from qjet_executor.diagnose import CircuitError, from_qasm2, from_qasm3
+from qjet_executor.genuine import genuine
 
-_COMMENT: Final = re.compile(r"//[^\n]*|/\*.*?\*/", re.DOTALL)
+_STRING_OR_COMMENT: Final = re.compile(r'"[^"\n]*"|\'[^\'\n]*\'|//[^\n]*|/\*.*?\*/', re.DOTALL)
 _VERSION: Final = re.compile(r"\s*OPENQASM\s+(\d+)(?:\.(\d+))?\s*;")
 _INCLUDE: Final = re.compile(r'\binclude\s*(["\'])(.*?)\1')
 _ALLOWED_INCLUDES: Final = {2: "qelib1.inc", 3: "stdgates.inc"}
+_BYTE_ORDER_MARK: Final = "\ufeff"
 
 
 def read_circuit(source: str) -> QuantumCircuit:
     """Build the circuit that `source` describes, in the OpenQASM version its first line names.
 
     Without a version line it is read as OpenQASM 3, where that line is optional; OpenQASM 2
-    demands it.
+    demands it. The circuit holds nothing but Qiskit's own operations.
 
     Raises:
         CircuitError: the text is no valid program, uses what cannot be run, or measures nothing.
     """
-    code = _COMMENT.sub(_blank, source)
+    source = source.removeprefix(_BYTE_ORDER_MARK)
+    code = _STRING_OR_COMMENT.sub(_blank_comment, source)
     version = _version(code)
     _check_includes(code, version)
-    circuit = _read_qasm2(source) if version == 2 else _read_qasm3(source)  # noqa: PLR2004
+    circuit = genuine(_read_qasm2(source) if version == 2 else _read_qasm3(source))  # noqa: PLR2004
+    if circuit.parameters:
+        names = ", ".join(sorted(parameter.name for parameter in circuit.parameters))
+        raise CircuitError("qasm_unsupported", f"These inputs have no value: {names}.")
     if not _measures(circuit):
         raise CircuitError(
             "no_measurements",
@@ -35,9 +41,9 @@ def read_circuit(source: str) -> QuantumCircuit:
     return circuit
 
 
-def _blank(comment: re.Match[str]) -> str:
+def _blank_comment(found: re.Match[str]) -> str:
     """Replace a comment by as much white space, so that lines and columns stay."""
-    return re.sub(r"[^\n]", " ", comment[0])
+    return found[0] if found[0][0] in "\"'" else re.sub(r"[^\n]", " ", found[0])
 
 
 def _version(code: str) -> int:
@@ -61,15 +67,19 @@ def _version(code: str) -> int:
 def _check_includes(code: str, version: int) -> None:
     allowed = _ALLOWED_INCLUDES[version]
     for found in _INCLUDE.finditer(code):
-        if found[2] != allowed:
-            line, column = _place(code, found.start())
-            raise CircuitError(
-                "qasm_unsupported",
-                f"include of {found[2][:80]!r} is not allowed; no files are read.",
-                line=line,
-                column=column,
-                hint=f'Only `include "{allowed}";` may stand in OpenQASM {version}.',
-            )
+        if found[2] == allowed:
+            continue
+        line, column = _place(code, found.start())
+        hint = f'Only `include "{allowed}";` may stand in OpenQASM {version}.'
+        if found[2] == _ALLOWED_INCLUDES[2]:
+            hint += " An OpenQASM 2 program starts with `OPENQASM 2.0;`."
+        raise CircuitError(
+            "qasm_unsupported",
+            f"include of {found[2][:80]!r} is not allowed; no files are read.",
+            line=line,
+            column=column,
+            hint=hint,
+        )
 
 
 def _place(code: str, offset: int) -> tuple[int, int]:
@@ -82,19 +92,46 @@ def _read_qasm3(source: str) -> QuantumCircuit:
     try:
         return qasm3.loads(source)
     except Exception as exc:
-        raise from_qasm3(exc) from exc
+        raise from_qasm3(exc, source) from exc
 
 
 def _read_qasm2(source: str) -> QuantumCircuit:
     try:
-        return qasm2.loads(
-            source,
-            include_path=(),
-            custom_instructions=qasm2.LEGACY_CUSTOM_INSTRUCTIONS,
-            custom_classical=qasm2.LEGACY_CUSTOM_CLASSICAL,
-        )
-    except Exception as exc:
-        raise from_qasm2(exc) from exc
+        return _parse_qasm2(source)
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as exc:  # the Rust parser's panics are no `Exception`
+        message = str(exc)
+        raise from_qasm2(exc, lambda: _statement_that_fails(source, message)) from exc
+
+
+def _parse_qasm2(source: str) -> QuantumCircuit:
+    return qasm2.loads(
+        source,
+        include_path=(),
+        custom_instructions=qasm2.LEGACY_CUSTOM_INSTRUCTIONS,
+        custom_classical=qasm2.LEGACY_CUSTOM_CLASSICAL,
+    )
+
+
+def _statement_that_fails(source: str, message: str) -> tuple[int, int]:
+    """Find the statement of an error that names no place: the first prefix that gives it too."""
+    code = _STRING_OR_COMMENT.sub(_blank_comment, source)
+    ends = [found.end() for found in re.finditer(";", code)] or [len(code)]
+    low, high = 0, len(ends) - 1
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (low, middle) if _fails(code[: ends[middle]], message) else (middle + 1, high)
+    start = ends[low - 1] if low else 0
+    return _place(code, start + len(code[start:]) - len(code[start:].lstrip()))
+
+
+def _fails(prefix: str, message: str) -> bool:
+    try:
+        _parse_qasm2(prefix)
+    except Exception as exc:  # noqa: BLE001  # any error; only the same one counts
+        return str(exc) == message
+    return False
 
 
 def _measures(circuit: QuantumCircuit) -> bool:

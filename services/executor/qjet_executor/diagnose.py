@@ -6,6 +6,7 @@ text", columns from 0), `openqasm3.parser` (ANTLR's exceptions), Qiskit's Rust O
 """
 
 import re
+from collections.abc import Callable
 from typing import Any, Final
 
 from qjet_shared.messages import ErrorCode, TaskError
@@ -15,8 +16,20 @@ _LEXER_PLACE: Final = re.compile(r"^L(\d+):C(\d+): (.*)$", re.DOTALL)
 _QASM2_PLACE: Final = re.compile(r"<input>:(\d+),(\d+): (.*)$", re.DOTALL)
 _MEMORY: Final = re.compile(r"Required memory: (\d+)M, max memory: (\d+)M")
 _INVALID_GATES: Final = re.compile(r'invalid instructions \{"gates": \{(.*?)\}\}')
-_UNSUPPORTED_SIGNS: Final = ("not supported", "not currently supported", "unsupported", "must be")
+_INVALID_PARAMETERS: Final = re.compile(r"contains invalid parameters")
+_CIRCUIT_NAME: Final = re.compile(r"\s*\bcircuit-\d+\b")
+_UNSUPPORTED_SIGNS: Final = (
+    "not supported",
+    "not currently supported",
+    "unsupported",
+    "unhandled",
+    "cannot be resolved",
+    "must be",
+)
+_LOOP_OVER_QUBITS: Final = "index must be int, slice or list"
+_ABSURD_MIB: Final = 2**60
 _LONGEST_MESSAGE: Final = 400
+_WITHOUT_METHOD: Final = "Leave `method` out, or use statevector."
 
 
 class CircuitError(Exception):
@@ -37,70 +50,86 @@ class CircuitError(Exception):
         )
 
 
-def from_qasm3(exc: Exception) -> CircuitError:
-    """Diagnose what `qiskit.qasm3.loads` raised."""
+def from_qasm3(exc: Exception, source: str) -> CircuitError:
+    """Diagnose what `qiskit.qasm3.loads` raised over `source`."""
     if isinstance(exc, RecursionError):
         return CircuitError("qasm_unsupported", "The program is nested too deeply to be read.")
     text = _plain(exc)
     if found := _LEXER_PLACE.match(text):
-        return _placed("qasm_syntax", found)
+        return _placed("qasm_syntax", int(found[1]), int(found[2]), found[3])
     if found := _IMPORTER_PLACE.match(text):
         is_unsupported = any(sign in found[3] for sign in _UNSUPPORTED_SIGNS)
-        return _placed("qasm_unsupported" if is_unsupported else "qasm_syntax", found)
+        code: ErrorCode = "qasm_unsupported" if is_unsupported else "qasm_syntax"
+        line, column = _within_line(source, int(found[1]), int(found[2]))
+        return _placed(code, line, column, found[3])
     if type(exc).__name__ == "QASM3ParsingError":
         return _syntax_error(exc)
-    return CircuitError(
-        "qasm_unsupported",
-        f"The OpenQASM 3 importer cannot read this program: {text or type(exc).__name__}.",
-        hint="Loops over qubits, const, def, int and uint variables are not supported yet.",
-    )
+    return _at_statement(exc, text)
 
 
-def from_qasm2(exc: Exception) -> CircuitError:
-    """Diagnose what `qiskit.qasm2.loads` raised."""
+def from_qasm2(exc: BaseException, find_place: Callable[[], tuple[int, int]]) -> CircuitError:
+    """Diagnose what `qiskit.qasm2.loads` raised; `find_place` searches where it does not say."""
     text = _plain(exc)
     if found := _QASM2_PLACE.search(text):
-        return _placed("qasm_syntax", found)
-    return CircuitError("qasm_syntax", text or type(exc).__name__)
+        return _placed("qasm_syntax", int(found[1]), int(found[2]), found[3])
+    if not isinstance(exc, Exception):
+        return CircuitError("qasm_syntax", "The OpenQASM 2 parser failed on this program.")
+    line, column = find_place()
+    message = text.removeprefix("<input>: ") or type(exc).__name__
+    return CircuitError("qasm_syntax", message, line=line, column=column)
 
 
 def from_transpiler(exc: Exception, method: str) -> CircuitError:
     """Diagnose what the pass manager raised while it brought gates to those `method` knows."""
+    if method == "automatic":
+        return CircuitError("qasm_unsupported", f"This circuit cannot be simulated: {_plain(exc)}")
     return CircuitError(
         "invalid_option",
         f"Method {method} cannot run all gates of this circuit: {_plain(exc)}",
-        hint="Leave `method` out, or use statevector.",
+        hint=_WITHOUT_METHOD,
     )
 
 
 def from_aer(status: str, method: str) -> CircuitError:
     """Diagnose the status of a failed Aer run."""
     if found := _MEMORY.search(status):
+        needed = f"{found[1]} MiB" if int(found[1]) < _ABSURD_MIB else "more than there can be"
         return CircuitError(
             "too_many_qubits",
-            f"The simulation needs {found[1]} MiB of memory; {found[2]} MiB may be used.",
+            f"The simulation needs {needed} of memory; {found[2]} MiB may be used.",
             hint="With little entanglement, matrix_product_state may fit; with Clifford gates "
             "only, stabilizer does.",
         )
     if found := _INVALID_GATES.search(status):
-        return CircuitError(
-            "invalid_option",
-            f"Method {method} cannot run these gates: {found[1]}.",
-            hint="Leave `method` out, or use statevector.",
-        )
-    return CircuitError(
-        "simulation_failed", status.removeprefix("ERROR: ") or "Aer gave no reason."
-    )
+        message = f"Method {method} cannot run these gates: {found[1]}."
+        return CircuitError("invalid_option", message, hint=_WITHOUT_METHOD)
+    if _INVALID_PARAMETERS.search(status):
+        message = f"Method {method} cannot run the angles or gates of this circuit."
+        return CircuitError("invalid_option", message, hint=_WITHOUT_METHOD)
+    reason = _CIRCUIT_NAME.sub("", status.removeprefix("ERROR: "))
+    return CircuitError("simulation_failed", reason or "Aer gave no reason.")
 
 
-def _plain(exc: Exception) -> str:
+def _plain(exc: BaseException) -> str:
     """Return the message without the quotes that QiskitError puts around it."""
-    return str(getattr(exc, "message", exc)).strip().strip('"')
+    text = str(getattr(exc, "message", exc)).strip()
+    is_quoted = len(text) > 1 and text[0] == text[-1] == '"'
+    return text[1:-1] if is_quoted else text
 
 
-def _placed(code: ErrorCode, found: re.Match[str]) -> CircuitError:
-    line, column, text = int(found[1]), int(found[2]) + 1, found[3]
-    return CircuitError(code, text, line=line, column=column)
+def _placed(code: ErrorCode, line: int, column_from_0: int, text: str) -> CircuitError:
+    return CircuitError(code, text, line=line, column=column_from_0 + 1)
+
+
+def _within_line(source: str, line: int, column: int) -> tuple[int, int]:
+    """Return a place whose column counts within its line.
+
+    Some of the importer's places carry the offset in the whole text as their column.
+    """
+    lines = source.split("\n")
+    start = sum(len(text) + 1 for text in lines[: line - 1])
+    length = len(lines[line - 1]) if line <= len(lines) else 0
+    return (line, column - start) if start <= column < start + length and start else (line, column)
 
 
 def _syntax_error(exc: Exception) -> CircuitError:
@@ -113,4 +142,31 @@ def _syntax_error(exc: Exception) -> CircuitError:
     found = f"Unexpected {place.text[:80]!r}."
     if place.text == "<EOF>":
         found = "The program ends in the middle of a statement."
-    return CircuitError("qasm_syntax", found, line=place.line, column=place.column + 1)
+    return _placed("qasm_syntax", place.line, place.column, found)
+
+
+def _at_statement(exc: Exception, text: str) -> CircuitError:
+    """Diagnose what the importer let through, at the statement it was working on."""
+    line, column = _statement_of(exc)
+    if _LOOP_OVER_QUBITS in text:
+        return CircuitError(
+            "qasm_unsupported",
+            "A qubit is indexed by a variable, which the importer cannot read yet.",
+            line=line,
+            column=column,
+            hint="Loops over qubits have to be written out, statement by statement.",
+        )
+    message = text or type(exc).__name__
+    return CircuitError("qasm_syntax", message, line=line, column=column)
+
+
+def _statement_of(exc: Exception) -> tuple[int | None, int | None]:
+    """Return the place of the innermost syntax node on the importer's call stack."""
+    place: tuple[int | None, int | None] = (None, None)
+    trace = exc.__traceback__
+    while trace is not None:
+        span = getattr(trace.tb_frame.f_locals.get("node"), "span", None)
+        if span is not None:
+            place = (span.start_line, span.start_column + 1)
+        trace = trace.tb_next
+    return place

@@ -1,8 +1,14 @@
 """The executor's settings."""
 
 import os
+from pathlib import Path
+from typing import Annotated, Final
 
+from msgspec import Meta
 from qjet_shared.settings import CommonSettings, Count, Port, Seconds
+
+CountOrAuto = Annotated[int, Meta(ge=0)]
+_CGROUPS: Final = Path("/sys/fs/cgroup")
 
 
 class ExecutorSettings(CommonSettings, frozen=True, kw_only=True):
@@ -12,9 +18,9 @@ class ExecutorSettings(CommonSettings, frozen=True, kw_only=True):
     """
 
     metrics_port: Port = 9101
-    sandboxes: int = 0
+    sandboxes: CountOrAuto = 0
     sandbox_threads: Count = 1
-    sandbox_memory_mb: int = 0
+    sandbox_memory_mb: CountOrAuto = 0
     sandbox_max_tasks: Count = 10_000
     task_timeout_s: Seconds = 300.0
     max_timeout_s: Seconds = 3600.0
@@ -36,11 +42,16 @@ class ExecutorSettings(CommonSettings, frozen=True, kw_only=True):
 
 
 def usable_cores() -> int:
-    """Return the cores this process may run on, by affinity and by the cgroup's quota."""
+    """Return the cores this process may run on, by affinity and by the cgroup's quota.
+
+    Source: kernel documentation, cgroup v2 `cpu.max`, cgroup v1 `cpu.cfs_quota_us`.
+    """
     cores = (
         len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     )
-    quota, _, period = _read("/sys/fs/cgroup/cpu.max").partition(" ")
+    quota, _, period = _read("cpu.max").partition(" ")
+    if not period:
+        quota, period = _read("cpu/cpu.cfs_quota_us"), _read("cpu/cpu.cfs_period_us")
     if quota.isdigit() and period.isdigit():
         cores = min(cores, max(1, int(quota) // int(period)))
     return cores
@@ -52,15 +63,14 @@ def usable_memory_mb() -> int:
     Aer looks at the machine's alone.
     """
     total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    limit = _read("/sys/fs/cgroup/memory.max")
-    if limit.isdigit():
-        total = min(total, int(limit))
+    for limit in (_read("memory.max"), _read("memory/memory.limit_in_bytes")):
+        if limit.isdigit():
+            total = min(total, int(limit))
     return total >> 20
 
 
-def _read(path: str) -> str:
+def _read(name: str) -> str:
     try:
-        with open(path, encoding="ascii") as file:  # noqa: PTH123  # two words from the kernel
-            return file.read().strip()
+        return (_CGROUPS / name).read_text(encoding="ascii").strip()
     except OSError:
         return ""

@@ -24,6 +24,7 @@ from qjet_executor.diagnose import CircuitError, from_aer, from_transpiler
 from qjet_executor.protocol import Job, Outcome, Phases
 from qjet_executor.sampling import Distribution, Sampling, sampling_of
 
+_BROKEN_JUMP: Final = "Invalid jump destination"
 _CACHED_CIRCUITS: Final = 256
 _LARGEST_CACHED_SOURCE: Final = 16_384
 """Characters; a cached circuit is some 100 times its source, so the cache stays below 400 MiB."""
@@ -100,7 +101,7 @@ class Simulators:
             return Outcome(error=exc.error)
         except MemoryError:
             return Outcome(error=TaskError(code="memory_limit", message="Out of memory."))
-        except (QiskitError, RuntimeError, ValueError, TypeError, RecursionError) as exc:
+        except Exception as exc:  # noqa: BLE001  # whatever a circuit makes Qiskit or Aer raise
             reason = str(exc).strip('"') or type(exc).__name__
             return Outcome(error=TaskError(code="simulation_failed", message=reason[:400]))
 
@@ -134,10 +135,12 @@ class Simulators:
     def _aer(self, circuit: QuantumCircuit, job: Job, *, shots: int) -> Any:
         """Run Aer. Its job says DONE and its counts may be empty when it failed, so look twice."""
         aer = self._of(job.method).aer
-        result = aer.run(circuit, shots=shots, seed_simulator=job.seed, memory=job.memory).result()
+        options = {"shots": shots, "seed_simulator": job.seed, "memory": job.memory}
+        result = aer.run(circuit, **options).result()
+        if _BROKEN_JUMP in _status(result):  # Aer cuts unused qubits, and with them the jump's end
+            result = aer.run(circuit, enable_truncation=False, **options).result()
         if not result.success:
-            details = [r.status for r in result.results if not r.success]
-            raise from_aer(details[0] if details else result.status, job.method)
+            raise from_aer(_status(result), job.method)
         return result
 
     def _program(self, job: Job) -> tuple[Program, bool]:
@@ -158,6 +161,12 @@ class Simulators:
         if method not in self._by_method:
             self._by_method[method] = Simulator(method, **self._limits)
         return self._by_method[method]
+
+
+def _status(result: Any) -> str:
+    """Return what a failed run says of its one experiment, or of itself."""
+    failed = [r.status for r in result.results if not r.success]
+    return str(failed[0] if failed else result.status)
 
 
 def _gate_names(circuit: QuantumCircuit) -> set[str]:

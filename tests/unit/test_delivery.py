@@ -1,0 +1,155 @@
+"""What becomes of a delivery: the decisions as whole tables, the errors by their words."""
+
+from datetime import timedelta
+
+import msgspec
+import pytest
+from qjet_executor import delivery as fate
+from qjet_executor import outcomes
+from qjet_executor.delivery import Delivery, Fate
+from qjet_executor.protocol import Outcome, Phases
+from qjet_shared.errors import FieldError, InvalidJsonError
+from qjet_shared.messages import Blob, LargeResult, StoredState, Submission, Task, utc_now
+
+pytestmark = pytest.mark.unit
+
+
+def delivered(attempt=1, *, is_named_by_caller=False):
+    return Delivery(
+        task_id="t",
+        attempt=attempt,
+        created_at=utc_now() - timedelta(seconds=5),
+        is_named_by_caller=is_named_by_caller,
+    )
+
+
+@pytest.mark.parametrize(
+    ("attempt", "max_attempts", "has_result", "expected"),
+    [
+        (1, 5, False, Fate.RUN),
+        (5, 5, False, Fate.RUN),
+        (6, 5, False, Fate.EXHAUSTED),
+        (100, 5, False, Fate.EXHAUSTED),
+        (1, 1, False, Fate.RUN),
+        (2, 1, False, Fate.EXHAUSTED),
+        (1, 5, True, Fate.DROP),
+        (5, 5, True, Fate.DROP),
+        (6, 5, True, Fate.DROP),
+        (100, 1, True, Fate.DROP),
+    ],
+)
+def test_a_delivery_is_run_dropped_or_given_up(attempt, max_attempts, has_result, expected):
+    """A known result wins over everything; up to `max_attempts` deliveries are run."""
+    found = fate.decide(attempt=attempt, max_attempts=max_attempts, has_result=has_result)
+    assert found is expected
+
+
+@pytest.mark.parametrize(
+    ("attempt", "max_attempts", "delay_s"),
+    [
+        (1, 5, 0.2),
+        (2, 5, 1.0),
+        (3, 5, 5.0),
+        (4, 5, 15.0),
+        (5, 5, None),
+        (6, 5, None),
+        (1, 1, None),
+        (5, 10, 15.0),
+        (9, 10, 15.0),
+        (10, 10, None),
+    ],
+)
+def test_after_a_sandbox_died_the_task_waits_longer_each_time(attempt, max_attempts, delay_s):
+    """0.2, 1, 5, then always 15 seconds; the last attempt has no next."""
+    assert fate.retry_after_death(attempt=attempt, max_attempts=max_attempts) == delay_s
+
+
+@pytest.mark.parametrize(
+    ("attempt", "is_named_by_caller", "expected"),
+    [(1, False, False), (2, False, True), (1, True, True), (2, True, True)],
+)
+def test_a_result_is_looked_for_where_there_may_be_one(attempt, is_named_by_caller, expected):
+    """The first delivery of a name the gateway made cannot have one, and saves the look."""
+    delivery = delivered(attempt, is_named_by_caller=is_named_by_caller)
+    assert fate.may_have_result(delivery) is expected
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "says"),
+    [
+        (fate.exhausted(6), "delivery_exhausted", "5 times"),
+        (fate.time_limit(300.0), "time_limit", "300 seconds"),
+        (fate.time_limit(0.25), "time_limit", "0.25 seconds"),
+        (fate.sandbox_crashed("It died.", 5), "sandbox_crashed", "It died."),
+        (fate.bad_task_id(), "invalid_option", "128"),
+        (fate.refused(InvalidJsonError("Not UTF-8.")), "qasm_syntax", "Not UTF-8."),
+        (fate.refused(FieldError([("shots", "too many")])), "invalid_option", "shots: too many"),
+    ],
+)
+def test_each_error_says_what_and_how_often(error, code, says):
+    """Typed, in a sentence, with the number that matters."""
+    assert error.code == code
+    assert says in error.message
+
+
+@pytest.mark.parametrize(
+    "error",
+    [fate.exhausted(6), fate.time_limit(1.0), fate.sandbox_crashed("x", 5), fate.bad_task_id()],
+)
+def test_errors_about_limits_say_what_to_do(error):
+    """Each has a hint."""
+    assert error.hint
+
+
+SUBMISSION = Submission(qc="x", shots=3, seed=4, method="stabilizer", tags=("a",), name="n")
+OUTCOME = Outcome(
+    counts=b'{"0":3}',
+    memory=b'["0","0","0"]',
+    method="stabilizer",
+    phases=Phases(parse=0.1, transpile=0.2, simulate=0.3),
+)
+
+
+def test_a_completed_task_carries_counts_options_and_timings():
+    """What was asked for, what came of it, and where the time went."""
+    started = utc_now()
+    task = outcomes.completed(delivered(), SUBMISSION, OUTCOME, executor="e", started_at=started)
+    read = msgspec.json.decode(msgspec.json.encode(task), type=Task)
+    assert (read.status, read.result, read.memory) == ("completed", {"0": 3}, ("0", "0", "0"))
+    assert (read.shots, read.seed, read.tags, read.name) == (3, 4, ("a",), "n")
+    assert read.timings.queue == pytest.approx(5, abs=1)
+    assert (read.timings.parse, read.timings.transpile, read.timings.simulate) == (0.1, 0.2, 0.3)
+    assert read.attempts == 1
+    assert read.error is None
+
+
+def test_clocks_that_disagree_do_not_make_a_negative_wait():
+    """A broker's clock may be ahead of the executor's."""
+    early = utc_now() - timedelta(hours=1)
+    task = outcomes.completed(delivered(), SUBMISSION, OUTCOME, executor="e", started_at=early)
+    assert task.timings.queue == 0.0
+
+
+def test_a_failed_task_shows_its_errors_message():
+    """`message` is the reason, for people."""
+    error = fate.time_limit(3)
+    task = outcomes.failed(delivered(), SUBMISSION, error, executor="e", started_at=utc_now())
+    assert (task.status, task.message, task.error) == ("error", error.message, error)
+
+
+def test_a_submission_that_could_not_be_read_still_makes_a_task():
+    """Without its options, but final."""
+    task = outcomes.failed(delivered(), None, fate.bad_task_id(), executor="e", started_at=None)
+    assert (task.shots, task.method, task.tags) == (None, None, ())
+    assert task.is_final
+
+
+def test_a_large_result_is_split_and_nothing_is_lost():
+    """The entry names the blob; the blob holds counts and memory."""
+    task = outcomes.completed(delivered(), SUBMISSION, OUTCOME, executor="e", started_at=utc_now())
+    blob = Blob(name="b", size_bytes=1)
+    small = msgspec.json.encode(outcomes.without_counts(task, blob))
+    assert msgspec.json.decode(small, type=StoredState).blob == blob
+    assert msgspec.json.decode(small, type=Task).result is None
+    large = msgspec.json.decode(outcomes.large_part(OUTCOME), type=LargeResult)
+    assert (bytes(large.result), bytes(large.memory)) == (OUTCOME.counts, OUTCOME.memory)
