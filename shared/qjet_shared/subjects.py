@@ -24,7 +24,6 @@ SUBMIT_PREFIX: Final = "qjet.submit."
 SUBMIT_ALL: Final = "qjet.submit.>"
 TASKS_ALL: Final = "qjet.tasks.*.*"
 RESULTS_ALL: Final = "qjet.results.*"
-EVENTS_ALL: Final = "qjet.events.*.*"
 FINAL_ALL: Final = "qjet.final.>"
 EVENTS_REPUBLISHED: Final = "qjet.events.>"
 HEARTBEATS_ALL: Final = "qjet.heartbeats.*.*"
@@ -84,6 +83,11 @@ def key_of(result_subject: str) -> str:
 def event(task_id: str, status: str) -> str:
     """Subject that announces that a task reached `status`."""
     return f"qjet.events.{token(task_id)}.{status}"
+
+
+def events(status: str) -> str:
+    """Subject of all tasks' events of one status."""
+    return f"qjet.events.*.{status}"
 
 
 def final(task_id: str, status: str) -> str:

@@ -136,7 +136,8 @@ async def test_bytes_that_are_no_text_stop_nobody(executor, broker, nc: NatsClie
         raw.sendall(b'CONNECT {"verbose":false,"headers":true}\r\n' + publication + b"PING\r\n")
         answer = b""
         while b"PONG" not in answer:
-            assert (part := raw.recv(4096)), answer
+            part = raw.recv(4096)
+            assert part, answer
             answer += part
     assert b"-ERR" not in answer
     await submit(nc, "good", BELL)

@@ -5,12 +5,12 @@ from typing import Final
 
 import msgspec
 import nats.js.errors
-import stamina
 from qjet_shared import subjects
 from qjet_shared.broker import EXPECT_EMPTY, Broker
-from qjet_shared.errors import AlreadyThereError, TransientError, translated
+from qjet_shared.errors import AlreadyThereError, translated
 from qjet_shared.ids import new_task_id
 from qjet_shared.messages import Blob, Task
+from qjet_shared.retrying import patiently
 
 from qjet_executor.outcomes import large_part, without_counts
 from qjet_executor.protocol import Outcome
@@ -20,19 +20,13 @@ log = logging.getLogger(__name__)
 _ROOM_FOR_HEADERS: Final = 4096
 
 
-_patiently = stamina.retry(
-    on=TransientError, attempts=None, timeout=None, wait_initial=0.1, wait_max=5.0
-)
-"""Tries for as long as the broker is away; the caller keeps the task from being redelivered."""
-
-
 class Results:
     """The executor's way to the results stream."""
 
     def __init__(self, broker: Broker) -> None:
         self._broker = broker
 
-    @_patiently
+    @patiently
     async def exist(self, task_id: str) -> bool:
         """Whether the task already has its result."""
         self._broker.require_connection()
@@ -44,7 +38,7 @@ class Results:
             return False
         return True
 
-    @_patiently
+    @patiently
     async def deliver(self, task: Task, outcome: Outcome | None) -> bool:
         """Store `task` as the final state; returns once it is on disk.
 

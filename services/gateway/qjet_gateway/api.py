@@ -69,7 +69,8 @@ class Api:
             BrokerUnavailableError: the state cannot be read now.
         """
         with self._cluster.watching(task_id) as changed:
-            found = await self._reader.final(task_id)
+            is_fresh = wait_s > 0 and self._cluster.expects(task_id)
+            found = None if is_fresh else await self._reader.final(task_id)
             if found is None and await _set_within(changed, min(wait_s, _MOMENT_S)):
                 found = await self._reader.final(task_id)
             found = found or await self._reader.read(task_id)
@@ -84,6 +85,7 @@ class Api:
         """Publish the very bytes that were checked: one write, and nothing to encode."""
         task_id = new_task_id()
         subject = subjects.task(subjects.DEFAULT_LANE, task_id)
+        self._cluster.expect(task_id)
         await asyncio.gather(
             self._broker.publish(subject, payload, {"Nats-Msg-Id": task_id}),
             self._announce_pending(task_id),

@@ -19,6 +19,7 @@ from qjet_shared.messages import FINAL_STATUSES, Event, Heartbeat, RunningTask
 
 _LIVE_S: Final = 5.0
 _FORGET_S: Final = 60.0
+_MOST_EXPECTED: Final = 10_000
 
 
 class Running(Struct, frozen=True, kw_only=True):
@@ -48,11 +49,13 @@ class Cluster:
         self._broker = broker
         self._instances: dict[str, _Instance] = {}
         self._watched: dict[str, list[asyncio.Event]] = {}
+        self._unfinished: dict[str, None] = {}
 
     async def start(self) -> None:
         """Subscribe. Needs a connection once; subscriptions outlive reconnections."""
         await self._broker.nc.subscribe(subjects.HEARTBEATS_ALL, cb=self._hear_heartbeat)
-        await self._broker.nc.subscribe(subjects.EVENTS_ALL, cb=self._hear_event)
+        for status in ("running", *sorted(FINAL_STATUSES)):
+            await self._broker.nc.subscribe(subjects.events(status), cb=self._hear_event)
 
     def live(self, service: str) -> int:
         """How many ready processes of a service were heard of in the last seconds."""
@@ -69,6 +72,16 @@ class Cluster:
             if instance.is_live and task_id in instance.running:
                 return Running(executor=name, task=instance.running[task_id])
         return None
+
+    def expect(self, task_id: str) -> None:
+        """Remember, for the most recent tasks, that one was accepted here and has not ended."""
+        self._unfinished[task_id] = None
+        if len(self._unfinished) > _MOST_EXPECTED:
+            del self._unfinished[next(iter(self._unfinished))]
+
+    def expects(self, task_id: str) -> bool:
+        """Whether a task was accepted here and its end was not announced yet."""
+        return task_id in self._unfinished
 
     @contextmanager
     def watching(self, task_id: str) -> Iterator[asyncio.Event]:
@@ -102,6 +115,7 @@ class Cluster:
             )
             self._instances[event.executor].running[event.task_id] = running
         elif event.status in FINAL_STATUSES:
+            self._unfinished.pop(event.task_id, None)
             for instance in self._instances.values():
                 instance.running.pop(event.task_id, None)
             for changed in self._watched.get(event.task_id, ()):

@@ -12,20 +12,17 @@ from typing import Final
 import msgspec
 import nats.errors
 import nats.js.errors
-import stamina
 from nats.aio.msg import Msg
 from qjet_shared import subjects
 from qjet_shared.broker import EXPECT_EMPTY, Broker
-from qjet_shared.errors import AlreadyThereError, TransientError, translated
+from qjet_shared.errors import AlreadyThereError, translated
 from qjet_shared.messages import Event, StoredState, Task, TaskError, utc_now
 from qjet_shared.metrics import ResultstoreMetrics
+from qjet_shared.retrying import patiently
 
 log = logging.getLogger(__name__)
 
 MOST_AT_ONCE: Final = 128
-_patiently = stamina.retry(
-    on=TransientError, attempts=None, timeout=None, wait_initial=0.1, wait_max=5.0
-)
 
 
 class Store:
@@ -88,7 +85,7 @@ class Store:
         payload = msgspec.json.encode(task)
         return msgspec.json.decode(payload, type=StoredState), payload
 
-    @_patiently
+    @patiently
     async def _settle(self, state: StoredState, entry: bytes) -> bool:
         """Write the entry, then the event; False if there was an entry, which then stands."""
         bucket = await self._broker.results_bucket()

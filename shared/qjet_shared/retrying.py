@@ -1,0 +1,33 @@
+"""Trying again for as long as the broker is away."""
+
+from collections.abc import Callable, Coroutine
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
+
+import stamina
+
+from qjet_shared.errors import TransientError
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def patiently(
+    work: Callable[P, Coroutine[Any, Any, T]],
+) -> Callable[P, Coroutine[Any, Any, T]]:
+    """Repeat `work` after each `TransientError`, with growing pauses, for ever.
+
+    The first try goes without the retry machinery, which costs more than what it guards.
+    """
+    again = stamina.retry(
+        on=TransientError, attempts=None, timeout=None, wait_initial=0.1, wait_max=5.0
+    )(work)
+
+    @wraps(work)
+    async def first_then_again(*args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return await work(*args, **kwargs)
+        except TransientError:
+            return await again(*args, **kwargs)
+
+    return first_then_again
