@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any, Final, get_args
 
 import msgspec
-from qjet_shared import __version__
-from qjet_shared.messages import Method, Task
 from rich.console import Console
 
 from qjet.client import DEFAULT_URL, Client, RequestError, UnreachableError
 from qjet.render import show_task
+from qjet_shared import __version__
+from qjet_shared.messages import Method, Task
 
 FINE: Final = 0
 TASK_FAILED: Final = 1

@@ -7,6 +7,7 @@ from urllib.parse import quote
 
 import httpx
 import msgspec
+
 from qjet_shared.messages import Accepted, Problem, Submission, Task
 
 DEFAULT_URL: Final = "http://127.0.0.1:8000"

@@ -2,9 +2,10 @@
 
 from typing import Final
 
-from qjet_shared.messages import Task
 from rich.console import Console
 from rich.table import Table
+
+from qjet_shared.messages import Task
 
 _MOST_ROWS: Final = 20
 _BAR_WIDTH: Final = 30

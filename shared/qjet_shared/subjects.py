@@ -90,9 +90,9 @@ def events(status: str) -> str:
     return f"qjet.events.*.{status}"
 
 
-def final(task_id: str, status: str) -> str:
+def final(key: str, status: str) -> str:
     """Subject whose stream keeps a final event once and republishes it as `event(…)`."""
-    return f"qjet.final.{token(task_id)}.{status}"
+    return f"qjet.final.{key}.{status}"
 
 
 def heartbeat(service: str, instance: str) -> str:

@@ -21,10 +21,10 @@ from typing import Any
 
 import aiohttp
 import uvloop
-from qjet_shared.messages import BELL_QASM
 from rich.console import Console
 from rich.table import Table
 
+from qjet_shared.messages import BELL_QASM
 from tests.support.stack import running_stack
 
 SUBMISSION = {"qc": BELL_QASM, "shots": 1024}

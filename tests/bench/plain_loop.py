@@ -9,6 +9,7 @@ import time
 
 from qiskit import qasm3
 from qiskit_aer import AerSimulator
+
 from qjet_shared.messages import BELL_QASM
 
 SHOTS = 1024

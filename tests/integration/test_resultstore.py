@@ -71,6 +71,12 @@ async def test_the_announcement_is_made_up_for_after_a_crash(broker, nc: NatsCli
         assert (await heard.next_msg(10)).subject == "qjet.events.t.completed"
 
 
+async def test_an_unreadable_result_of_a_quoted_id_keeps_its_key(resultstore, nc: NatsClient):
+    """The entry stands where readers of that id look, whatever was in the message."""
+    await publish(nc, "a=2Eb", b"?")
+    assert (await final(nc, "a=2Eb"))["status"] == "error"
+
+
 @pytest.mark.parametrize("payload", [b"", b"\xff", b"[]", b'{"task_id": "other"}', b"{" * 5000])
 async def test_an_unreadable_result_still_ends_its_task(
     resultstore: Service, nc: NatsClient, payload

@@ -6,6 +6,7 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from qjet_executor.protocol import HEADER, Job, Outcome, Phases, Ready, frame
 from qjet_shared.messages import LARGEST_SEED, ErrorCode, Method, TaskError
 

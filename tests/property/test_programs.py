@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from qiskit import qasm2
 from qiskit_aer import AerSimulator
+
 from qjet_executor.circuits import read_circuit
 from qjet_executor.diagnose import CircuitError
 from qjet_executor.protocol import Job

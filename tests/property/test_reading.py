@@ -7,6 +7,7 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from qjet_executor.settings import ExecutorSettings
 from qjet_shared.errors import FieldError, QjetError
 from qjet_shared.messages import LARGEST_SEED, Method, Submission

@@ -1,6 +1,7 @@
 """From OpenQASM to a circuit: versions told apart, includes refused, errors placed."""
 
 import pytest
+
 from qjet_executor.circuits import read_circuit
 from qjet_executor.diagnose import CircuitError, from_aer
 

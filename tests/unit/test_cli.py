@@ -9,9 +9,10 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import msgspec
 import pytest
+from rich.console import Console
+
 from qjet import cli
 from qjet_shared.messages import Accepted, Problem, Task
-from rich.console import Console
 
 pytestmark = pytest.mark.unit
 

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import msgspec
 import pytest
+
 from qjet_executor import delivery as fate
 from qjet_executor import outcomes
 from qjet_executor.delivery import Delivery, Fate

@@ -8,6 +8,7 @@ import time
 from uuid import RFC_4122, UUID
 
 import pytest
+
 from qjet_shared.ids import instance_name, new_task_id
 from qjet_shared.logs import JsonFormatter
 from qjet_shared.subjects import is_task_id

@@ -5,6 +5,7 @@ from typing import get_args
 
 import msgspec
 import pytest
+
 from qjet_shared.messages import (
     FINAL_STATUSES,
     Accepted,

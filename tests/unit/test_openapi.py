@@ -4,6 +4,7 @@ import jsonschema
 import msgspec
 import openapi_spec_validator
 import pytest
+
 from qjet_gateway.openapi import document
 from qjet_gateway.routes import build_app
 from qjet_shared.errors import FieldError

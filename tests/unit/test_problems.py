@@ -3,6 +3,7 @@
 import json
 
 import pytest
+
 from qjet_gateway.api import NotFoundError
 from qjet_gateway.problems import CONTENT_TYPE, STATUS_BY_CODE, problem_of, respond
 from qjet_shared.errors import (

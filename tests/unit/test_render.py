@@ -3,9 +3,10 @@
 import io
 
 import pytest
+from rich.console import Console
+
 from qjet.render import show_task
 from qjet_shared.messages import Task, TaskError, Timings
-from rich.console import Console
 
 pytestmark = pytest.mark.unit
 

@@ -4,6 +4,7 @@ import os
 import sys
 
 import pytest
+
 from qjet_executor import settings as executor_settings
 from qjet_executor.settings import ExecutorSettings, usable_cores, usable_memory_mb
 from qjet_gateway.settings import GatewaySettings

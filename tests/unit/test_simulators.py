@@ -10,6 +10,7 @@ import pytest
 import scipy.stats
 from qiskit import qasm2, qasm3, transpile
 from qiskit_aer import AerSimulator
+
 from qjet_executor.protocol import Job
 from qjet_executor.simulate import Simulators
 

@@ -5,6 +5,7 @@ from hashlib import sha256
 from itertools import count
 
 import pytest
+
 from qjet_shared import subjects
 
 pytestmark = pytest.mark.unit

@@ -9,6 +9,7 @@ import sys
 from argparse import Namespace
 
 import pytest
+
 from qjet.cli import UsageError
 from qjet.up import nats_server, stack
 from qjet.up.process import Program, Supervised

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from msgspec import Struct
+
 from qjet_shared import lifeline
 
 log = logging.getLogger(__name__)

@@ -2,16 +2,15 @@
 
 import asyncio
 
+from qjet_executor.pool import Pool, PoolShape
+from qjet_executor.settings import ExecutorSettings
+from qjet_executor.worker import Worker
 from qjet_shared import subjects
 from qjet_shared.broker import Broker
 from qjet_shared.metrics import ExecutorMetrics
 from qjet_shared.ops import Pulse, ops_app, start_http
 from qjet_shared.pull import Puller
 from qjet_shared.service import run_service
-
-from qjet_executor.pool import Pool, PoolShape
-from qjet_executor.settings import ExecutorSettings
-from qjet_executor.worker import Worker
 
 
 async def serve(settings: ExecutorSettings, instance: str, stop: asyncio.Event) -> None:

@@ -8,9 +8,9 @@ from typing import Final, TypeVar
 
 import msgspec
 from msgspec import Struct
-from qjet_shared import lifeline
 
 from qjet_executor.protocol import HEADER, Job, Outcome, Ready, frame
+from qjet_shared import lifeline
 
 _START_TIMEOUT_S: Final = 120.0
 _OWN_SETTINGS: Final = "QJET_"  # not for a circuit's eyes: the broker's address, say

@@ -10,6 +10,7 @@ from typing import Final
 
 from msgspec import Struct
 from nats.aio.msg import Msg
+
 from qjet_shared import subjects
 from qjet_shared.errors import FieldError, QjetError
 from qjet_shared.messages import TaskError

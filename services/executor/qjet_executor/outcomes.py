@@ -5,6 +5,9 @@ from typing import Any, Final
 
 import msgspec
 from msgspec import UNSET, Raw
+
+from qjet_executor.delivery import Delivery
+from qjet_executor.protocol import Outcome
 from qjet_shared.messages import (
     Blob,
     LargeResult,
@@ -14,9 +17,6 @@ from qjet_shared.messages import (
     Timings,
     utc_now,
 )
-
-from qjet_executor.delivery import Delivery
-from qjet_executor.protocol import Outcome
 
 _MICROSECONDS: Final = 6
 """Digits after the point."""

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import Final
 
 from msgspec import Struct
-from qjet_shared.metrics import ExecutorMetrics
 
 from qjet_executor.child import Sandbox, SandboxDiedError
+from qjet_shared.metrics import ExecutorMetrics
 
 log = logging.getLogger(__name__)
 

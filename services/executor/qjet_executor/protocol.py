@@ -8,6 +8,7 @@ from typing import Final
 
 import msgspec
 from msgspec import Struct
+
 from qjet_shared.messages import Method, TaskError
 
 HEADER: Final = struct.Struct(">I")

@@ -5,15 +5,15 @@ from typing import Final
 
 import msgspec
 import nats.js.errors
+
+from qjet_executor.outcomes import large_part, without_counts
+from qjet_executor.protocol import Outcome
 from qjet_shared import subjects
 from qjet_shared.broker import EXPECT_EMPTY, Broker
 from qjet_shared.errors import AlreadyThereError, translated
 from qjet_shared.ids import new_task_id
 from qjet_shared.messages import Blob, Task
 from qjet_shared.retrying import patiently
-
-from qjet_executor.outcomes import large_part, without_counts
-from qjet_executor.protocol import Outcome
 
 log = logging.getLogger(__name__)
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Annotated, Final
 
 from msgspec import Meta
+
 from qjet_shared.settings import CommonSettings, Count, Port, Seconds
 
 CountOrAuto = Annotated[int, Meta(ge=0)]

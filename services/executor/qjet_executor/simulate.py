@@ -17,12 +17,12 @@ from qiskit import QuantumCircuit
 from qiskit.exceptions import QiskitError
 from qiskit.transpiler import generate_preset_pass_manager
 from qiskit_aer import AerSimulator
-from qjet_shared.messages import BELL_QASM, Method, TaskError
 
 from qjet_executor.circuits import read_circuit
 from qjet_executor.diagnose import CircuitError, from_aer, from_transpiler
 from qjet_executor.protocol import Job, Outcome, Phases
 from qjet_executor.sampling import Distribution, Sampling, sampling_of
+from qjet_shared.messages import BELL_QASM, Method, TaskError
 
 _BROKEN_JUMP: Final = "Invalid jump destination"
 _CACHED_CIRCUITS: Final = 256

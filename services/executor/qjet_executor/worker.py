@@ -15,12 +15,6 @@ import msgspec
 import nats.errors
 from msgspec import Struct
 from nats.aio.msg import Msg
-from qjet_shared import subjects
-from qjet_shared.broker import Broker
-from qjet_shared.errors import QjetError
-from qjet_shared.messages import Event, RunningTask, Submission, Task, TaskError, utc_now
-from qjet_shared.metrics import ExecutorMetrics
-from qjet_shared.submissions import Limits, read_payload
 
 from qjet_executor import delivery as fate
 from qjet_executor import outcomes
@@ -30,6 +24,12 @@ from qjet_executor.pool import Pool
 from qjet_executor.protocol import Job, Outcome
 from qjet_executor.results import Results
 from qjet_executor.settings import ExecutorSettings
+from qjet_shared import subjects
+from qjet_shared.broker import Broker
+from qjet_shared.errors import QjetError
+from qjet_shared.messages import Event, RunningTask, Submission, Task, TaskError, utc_now
+from qjet_shared.metrics import ExecutorMetrics
+from qjet_shared.submissions import Limits, read_payload
 
 log = logging.getLogger(__name__)
 

@@ -2,11 +2,6 @@
 
 import asyncio
 
-from qjet_shared.broker import Broker
-from qjet_shared.metrics import GatewayMetrics
-from qjet_shared.ops import Pulse, start_http
-from qjet_shared.service import run_service
-
 from qjet_gateway.api import Api
 from qjet_gateway.cluster import Cluster
 from qjet_gateway.docs import add_docs
@@ -14,6 +9,10 @@ from qjet_gateway.micro import start_micro_service
 from qjet_gateway.reader import Reader
 from qjet_gateway.routes import API, BROKER, CLUSTER, METRICS, build_app
 from qjet_gateway.settings import GatewaySettings
+from qjet_shared.broker import Broker
+from qjet_shared.metrics import GatewayMetrics
+from qjet_shared.ops import Pulse, start_http
+from qjet_shared.service import run_service
 
 
 async def serve(settings: GatewaySettings, instance: str, stop: asyncio.Event) -> None:

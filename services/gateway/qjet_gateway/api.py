@@ -6,15 +6,15 @@ from typing import Final
 
 import msgspec
 from prometheus_client import Counter
+
+from qjet_gateway.cluster import Cluster
+from qjet_gateway.reader import Reader
 from qjet_shared import subjects
 from qjet_shared.broker import Broker
 from qjet_shared.errors import BrokerUnavailableError, PermanentError
 from qjet_shared.ids import new_task_id
 from qjet_shared.messages import Accepted, Event, utc_now
 from qjet_shared.submissions import Limits, read_json, read_payload
-
-from qjet_gateway.cluster import Cluster
-from qjet_gateway.reader import Reader
 
 _MOMENT_S: Final = 0.05
 """Most tasks end within this time, so a long poll waits it out before it asks where the task is."""

@@ -13,6 +13,7 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 from nats.aio.msg import Msg
+
 from qjet_shared import subjects
 from qjet_shared.broker import Broker
 from qjet_shared.messages import FINAL_STATUSES, Event, Heartbeat, RunningTask

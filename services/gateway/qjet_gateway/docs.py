@@ -6,9 +6,9 @@ from typing import Final
 
 import msgspec
 from aiohttp import web
-from qjet_shared.submissions import Limits
 
 from qjet_gateway.openapi import document
+from qjet_shared.submissions import Limits
 
 _PAGE: Final = """<!doctype html>
 <html lang="en">

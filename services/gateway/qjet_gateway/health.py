@@ -4,11 +4,11 @@ from typing import Literal
 
 from msgspec import Struct
 from nats.js.errors import NotFoundError
+
+from qjet_gateway.cluster import Cluster
 from qjet_shared import subjects
 from qjet_shared.broker import Broker
 from qjet_shared.errors import QjetError, translated
-
-from qjet_gateway.cluster import Cluster
 
 State = Literal["healthy", "unhealthy"]
 

@@ -10,12 +10,12 @@ import msgspec
 from nats.micro import add_service
 from nats.micro.request import Request
 from nats.micro.service import EndpointConfig, Service, ServiceConfig
-from qjet_shared import __version__, subjects
-from qjet_shared.broker import Broker
-from qjet_shared.errors import PermanentError, QjetError
 
 from qjet_gateway.api import Api
 from qjet_gateway.problems import problem_of
+from qjet_shared import __version__, subjects
+from qjet_shared.broker import Broker
+from qjet_shared.errors import PermanentError, QjetError
 
 log = logging.getLogger(__name__)
 

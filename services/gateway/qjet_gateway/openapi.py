@@ -6,14 +6,14 @@ Source: https://spec.openapis.org/oas/v3.1.0
 from typing import Any, Final
 
 import msgspec
-from qjet_shared import __version__
-from qjet_shared.messages import BELL_QASM, Accepted, Problem, Submission, Task
-from qjet_shared.submissions import Limits
 
 from qjet_gateway.health import Health
 from qjet_gateway.problems import CONTENT_TYPE
 from qjet_gateway.routes import LONGEST_WAIT_S
 from qjet_gateway.stats import Snapshot
+from qjet_shared import __version__
+from qjet_shared.messages import BELL_QASM, Accepted, Problem, Submission, Task
+from qjet_shared.submissions import Limits
 
 _REF: Final = "#/components/schemas/{name}"
 _TASK_ID: Final = "01a1b2c3-d4e5-7f60-8a9b-0c1d2e3f4a5b"

@@ -7,6 +7,7 @@ from typing import Final
 
 import msgspec
 from aiohttp import web
+
 from qjet_shared.errors import FieldError, QjetError
 from qjet_shared.messages import FieldProblem, Problem
 

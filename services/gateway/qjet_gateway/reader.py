@@ -15,13 +15,13 @@ import nats.errors
 import nats.js.errors
 from msgspec import UNSET, Struct
 from nats.js.api import RawStreamMsg
+
+from qjet_gateway.cluster import Cluster
 from qjet_shared import subjects
 from qjet_shared.broker import Broker
 from qjet_shared.errors import BrokerUnavailableError, QjetError, translated
 from qjet_shared.messages import LargeResult, StoredState, Submission, Task
 from qjet_shared.submissions import Limits, read_payload
-
-from qjet_gateway.cluster import Cluster
 
 log = logging.getLogger(__name__)
 
@@ -125,7 +125,7 @@ class Reader:
         msg = await self._first(subjects.RESULTS_STREAM, subjects.result(task_id))
         if msg is None:
             return None
-        if await self._first(subjects.EVENTS_STREAM, subjects.final(task_id, "*")):
+        if await self._first(subjects.EVENTS_STREAM, subjects.final(subjects.token(task_id), "*")):
             return None
         return self._unfinished(task_id, b"", None)
 

@@ -6,15 +6,15 @@ from typing import Final
 
 import msgspec
 from aiohttp import web
-from qjet_shared.broker import Broker
-from qjet_shared.errors import BrokerUnavailableError, FieldError
-from qjet_shared.metrics import GatewayMetrics
-from qjet_shared.ops import metrics_response, probe_response
 
 from qjet_gateway import health, stats
 from qjet_gateway.api import Api
 from qjet_gateway.cluster import Cluster
 from qjet_gateway.problems import Handler, problems
+from qjet_shared.broker import Broker
+from qjet_shared.errors import BrokerUnavailableError, FieldError
+from qjet_shared.metrics import GatewayMetrics
+from qjet_shared.ops import metrics_response, probe_response
 
 API: Final = web.AppKey("api", Api)
 BROKER: Final = web.AppKey("broker", Broker)

@@ -6,12 +6,12 @@ They come from JetStream itself, so every gateway shows the same and a restart l
 from typing import Annotated
 
 from msgspec import Meta, Struct
+
+from qjet_gateway.cluster import Cluster
 from qjet_shared import subjects
 from qjet_shared.broker import Broker
 from qjet_shared.errors import translated
 from qjet_shared.metrics import GatewayMetrics
-
-from qjet_gateway.cluster import Cluster
 
 _SERVICES = ("gateway", "executor", "resultstore")
 

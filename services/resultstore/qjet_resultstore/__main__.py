@@ -6,6 +6,9 @@ import logging
 import nats.errors
 import nats.js.errors
 import stamina
+
+from qjet_resultstore.settings import ResultstoreSettings
+from qjet_resultstore.store import MOST_AT_ONCE, Store
 from qjet_shared import subjects
 from qjet_shared.broker import Broker
 from qjet_shared.metrics import ResultstoreMetrics
@@ -13,9 +16,6 @@ from qjet_shared.ops import Pulse, ops_app, start_http
 from qjet_shared.pull import Puller
 from qjet_shared.service import run_service
 from qjet_shared.streams import ensure_assets
-
-from qjet_resultstore.settings import ResultstoreSettings
-from qjet_resultstore.store import MOST_AT_ONCE, Store
 
 log = logging.getLogger("qjet_resultstore")
 

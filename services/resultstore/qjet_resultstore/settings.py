@@ -1,6 +1,7 @@
 """The resultstore's settings; it also makes the streams, so their policy is set here."""
 
 import msgspec
+
 from qjet_shared.settings import CommonSettings, Count, Port, Seconds
 from qjet_shared.streams import StoragePolicy
 

@@ -13,6 +13,7 @@ import msgspec
 import nats.errors
 import nats.js.errors
 from nats.aio.msg import Msg
+
 from qjet_shared import subjects
 from qjet_shared.broker import EXPECT_EMPTY, Broker
 from qjet_shared.errors import AlreadyThereError, translated
@@ -36,6 +37,7 @@ class Store:
         self._on_room = on_room
         self._metrics = metrics
         self._storing: set[asyncio.Task[None]] = set()
+        self._latest: dict[str, asyncio.Task[None]] = {}
         self._is_draining = False
 
     @property
@@ -44,13 +46,17 @@ class Store:
         return 0 if self._is_draining else MOST_AT_ONCE - len(self._storing)
 
     def accept(self, msg: Msg) -> None:
-        """Take on a result; it is stored in the background."""
-        task = asyncio.create_task(self._store(msg), name=f"result {msg.subject}")
+        """Take on a result; it is stored in the background, after others of the same task."""
+        before = self._latest.get(msg.subject)
+        task = asyncio.create_task(self._store(msg, before), name=msg.subject)
+        self._latest[msg.subject] = task
         self._storing.add(task)
         task.add_done_callback(self._stored)
 
     def _stored(self, task: asyncio.Task[None]) -> None:
         self._storing.discard(task)
+        if self._latest.get(task.get_name()) is task:
+            del self._latest[task.get_name()]
         self._on_room()
 
     async def drain(self, timeout_s: float) -> None:
@@ -61,9 +67,12 @@ class Store:
         for task in self._storing:
             task.cancel()
 
-    async def _store(self, msg: Msg) -> None:
-        state, entry = self._read(subjects.key_of(msg.subject), msg.data)
-        if await self._settle(state, entry):
+    async def _store(self, msg: Msg, before: asyncio.Task[None] | None) -> None:
+        if before is not None:
+            await asyncio.wait([before])
+        key = subjects.key_of(msg.subject)
+        state, entry = self._read(key, msg.data)
+        if await self._settle(key, state, entry):
             delay_s = (utc_now() - msg.metadata.timestamp).total_seconds()
             self._metrics.store_s.observe(delay_s)
         try:
@@ -86,10 +95,9 @@ class Store:
         return msgspec.json.decode(payload, type=StoredState), payload
 
     @patiently
-    async def _settle(self, state: StoredState, entry: bytes) -> bool:
+    async def _settle(self, key: str, state: StoredState, entry: bytes) -> bool:
         """Write the entry, then the event; False if there was an entry, which then stands."""
         bucket = await self._broker.results_bucket()
-        key = subjects.token(state.task_id)
         try:
             with translated(key):
                 await bucket.create(key, entry)
@@ -97,18 +105,19 @@ class Store:
             self._metrics.duplicates.inc()
             with translated(key):
                 standing = await bucket.get(key)
-            await self._announce(msgspec.json.decode(standing.value or b"", type=StoredState))
+            stands = msgspec.json.decode(standing.value or b"", type=StoredState)
+            await self._announce(key, stands)
             return False
         self._metrics.stored.labels(state.status).inc()
-        await self._announce(state)
+        await self._announce(key, state)
         return True
 
-    async def _announce(self, state: StoredState) -> None:
+    async def _announce(self, key: str, state: StoredState) -> None:
         """Publish the final event, unless it was."""
         event = Event(
             task_id=state.task_id, status=state.status, at=state.finished_at, error=state.error
         )
-        subject = subjects.final(state.task_id, state.status)
+        subject = subjects.final(key, state.status)
         try:
             await self._broker.publish(subject, msgspec.json.encode(event), EXPECT_EMPTY)
         except AlreadyThereError:
