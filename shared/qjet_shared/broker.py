@@ -6,17 +6,17 @@ with `BrokerUnavailableError` until it can.
 
 import asyncio
 import logging
+import re
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from typing import Final, cast
 
 import nats.aio.client
 from nats.aio.msg import Msg
 from nats.js import JetStreamContext
-from nats.js.errors import BucketNotFoundError
-from nats.js.kv import KeyValue
 
-from qjet_shared import subjects
 from qjet_shared.errors import BrokerUnavailableError, translated
+from qjet_shared.requests import TIMEOUT_S, Requests
 
 log = logging.getLogger(__name__)
 
@@ -26,7 +26,8 @@ EXPECT_EMPTY: Final[Mapping[str, str]] = {"Nats-Expected-Last-Subject-Sequence":
 Source: https://docs.nats.io/nats-concepts/jetstream/headers
 """
 
-_REQUEST_TIMEOUT_S = 5.0
+
+_TIME: Final = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d+))?Z$")
 
 
 class TolerantClient(nats.aio.client.Client):
@@ -55,12 +56,12 @@ class Broker:
     def __init__(self, url: str, *, name: str) -> None:
         """Take NATS's address(es), separated by commas, and a name that operators will see."""
         self.nc = TolerantClient()
-        self.js: JetStreamContext = self.nc.jetstream(timeout=_REQUEST_TIMEOUT_S)
+        self.js: JetStreamContext = self.nc.jetstream(timeout=TIMEOUT_S)
         self._servers = [part.strip() for part in url.split(",")]
         self._name = name
         self._connecting: asyncio.Task[None] | None = None
         self._first = asyncio.Event()
-        self._bucket: KeyValue | None = None
+        self._requests = Requests(self.nc)
         self._is_closing = False
         self._on_reconnect: list[Callable[[], None]] = []
 
@@ -100,41 +101,29 @@ class Broker:
         """Store a message in the stream that takes `subject`; returns once it is on disk.
 
         Raises:
-            BrokerUnavailableError, QueueFullError, AlreadyThereError: see `errors.translated`.
+            BrokerUnavailableError, QueueFullError, AlreadyThereError: see `errors.refusal`.
         """
         self.require_connection()
-        with translated(subject):
-            await self.js.publish(subject, payload, headers=dict(headers) if headers else None)
+        await self._requests.publish(subject, payload, headers)
 
     async def announce(self, subject: str, payload: bytes) -> None:
         """Tell whoever listens now; nothing is stored, and nobody may be listening."""
         with translated(subject):
             await self.nc.publish(subject, payload)
 
-    async def request(self, subject: str, payload: bytes) -> Msg:
-        """Ask and wait for one answer.
+    async def last(self, stream: str, subject: str) -> Msg | None:
+        """Return the newest message of one subject, or None where there is none.
 
         Raises:
             BrokerUnavailableError: nobody answered in time.
         """
         self.require_connection()
-        with translated(subject):
-            return await self.nc.request(subject, payload, timeout=_REQUEST_TIMEOUT_S)
+        return await self._requests.last(stream, subject)
 
-    async def results_bucket(self) -> KeyValue:
-        """Return the results bucket.
-
-        Raises:
-            BrokerUnavailableError: no connection, or the resultstore has not made it yet.
-        """
+    async def first(self, stream: str, subject: str) -> Msg | None:
+        """Return the oldest message of a subject, which may hold wildcards. Raises as `last`."""
         self.require_connection()
-        if self._bucket is None:
-            try:
-                with translated(subjects.RESULTS_BUCKET):
-                    self._bucket = await self.js.key_value(subjects.RESULTS_BUCKET)
-            except BucketNotFoundError as exc:
-                raise BrokerUnavailableError("The results bucket does not exist yet.") from exc
-        return self._bucket
+        return await self._requests.first(stream, subject)
 
     def require_connection(self) -> None:
         """Raise `BrokerUnavailableError` at once rather than after a time-out."""
@@ -169,3 +158,13 @@ class Broker:
 
 async def _log_error(exc: Exception) -> None:
     log.warning("broker.error", extra={"error": str(exc) or type(exc).__name__})
+
+
+def stored_at(msg: Msg) -> datetime | None:
+    """Return when JetStream stored a message that was read directly, to the microsecond."""
+    text = (msg.headers or {}).get("Nats-Time-Stamp", "")
+    found = _TIME.match(text)
+    if found is None:
+        return None
+    microseconds = int((found[2] or "")[:6].ljust(6, "0"))
+    return datetime.fromisoformat(found[1]).replace(microsecond=microseconds, tzinfo=UTC)

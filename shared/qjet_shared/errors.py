@@ -20,6 +20,8 @@ Source: nats-server `server/errors.json`, JSStreamWrongLastSequenceErrF and …C
 _STREAM_FULL: Final = frozenset({10047, 10077, 10122})
 """Storage exceeded, maximum messages, maximum bytes: same source."""
 
+_SERVERS_FAULT: Final = 500
+
 
 class QjetError(Exception):
     """Base of every error that qjet raises on purpose."""
@@ -89,30 +91,43 @@ _UNREACHABLE = (
     nats.errors.OutboundBufferLimitError,
     nats.errors.StaleConnectionError,
     nats.js.errors.NoStreamResponseError,
-    nats.js.errors.ServiceUnavailableError,
     OSError,
 )
+
+
+def refusal(subject: str, code: int, err_code: int, description: str) -> Exception:
+    """Return the error for what JetStream said instead of storing a message.
+
+    `code` is of HTTP's kind, `err_code` JetStream's own.
+    """
+    if err_code in _STREAM_FULL:
+        return QueueFullError()
+    if err_code in WRONG_LAST_SEQUENCE:
+        return AlreadyThereError(subject)
+    if code >= _SERVERS_FAULT:
+        return BrokerUnavailableError(f"JetStream refused: {description}.")
+    return PermanentError("internal", f"JetStream refused: {description}.")
 
 
 @contextmanager
 def translated(subject: str) -> Iterator[None]:
     """Turn what nats-py raises while speaking of `subject` into qjet's errors.
 
+    What JetStream says is missing stays nats-py's `NotFoundError`.
+
     Raises:
         QueueFullError: the stream refused the message because it is full.
         AlreadyThereError: the subject was expected to be empty and is not.
         BrokerUnavailableError: no answer, no connection, no stream.
+        PermanentError: JetStream does not take this message.
     """
     try:
         yield
-    except nats.js.errors.APIError as exc:
-        code = getattr(exc, "err_code", None)  # some of nats-py's own leave it out
-        if code in _STREAM_FULL:
-            raise QueueFullError from exc
-        if code in WRONG_LAST_SEQUENCE:
-            raise AlreadyThereError(subject) from exc
-        if isinstance(exc, nats.js.errors.ServiceUnavailableError | nats.js.errors.ServerError):
-            raise BrokerUnavailableError(f"JetStream refused: {exc.description}.") from exc
+    except nats.js.errors.NotFoundError:
         raise
+    except nats.js.errors.APIError as exc:
+        raise refusal(
+            subject, exc.code or 0, exc.err_code or 0, exc.description or "no reason"
+        ) from exc
     except _UNREACHABLE as exc:
         raise BrokerUnavailableError from exc

@@ -144,7 +144,7 @@ async def _ensure_bucket(js: JetStreamContext, policy: StoragePolicy) -> None:
     except nats.js.errors.BadRequestError as exc:
         if exc.err_code != _NAME_IN_USE:
             raise
-        await _update_backing(js, f"KV_{subjects.RESULTS_BUCKET}", policy.result_ttl, policy)
+        await _update_backing(js, subjects.RESULTS_BUCKET_STREAM, policy.result_ttl, policy)
 
 
 async def _ensure_blobs(js: JetStreamContext, policy: StoragePolicy) -> None:
@@ -163,7 +163,7 @@ async def _ensure_blobs(js: JetStreamContext, policy: StoragePolicy) -> None:
     except nats.js.errors.BadRequestError as exc:
         if exc.err_code != _NAME_IN_USE:
             raise
-        await _update_backing(js, f"OBJ_{subjects.BLOBS_BUCKET}", ttl, policy)
+        await _update_backing(js, subjects.BLOBS_BUCKET_STREAM, ttl, policy)
 
 
 async def _update_backing(

@@ -13,7 +13,9 @@ TASKS_STREAM: Final = "QJET_TASKS"
 RESULTS_STREAM: Final = "QJET_RESULTS"
 EVENTS_STREAM: Final = "QJET_EVENTS"
 RESULTS_BUCKET: Final = "qjet-results"
+RESULTS_BUCKET_STREAM: Final = f"KV_{RESULTS_BUCKET}"
 BLOBS_BUCKET: Final = "qjet-blobs"
+BLOBS_BUCKET_STREAM: Final = f"OBJ_{BLOBS_BUCKET}"
 
 EXECUTORS_CONSUMER: Final = "executors"
 RESULTSTORE_CONSUMER: Final = "resultstore"
@@ -73,6 +75,11 @@ def task(lane: str, task_id: str) -> str:
 def result(task_id: str) -> str:
     """Subject of a task's one result."""
     return f"qjet.results.{token(task_id)}"
+
+
+def entry(key: str) -> str:
+    """Subject under which the results bucket keeps a key. Source: NATS ADR-8."""
+    return f"$KV.{RESULTS_BUCKET}.{key}"
 
 
 def key_of(result_subject: str) -> str:

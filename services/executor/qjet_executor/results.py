@@ -4,7 +4,6 @@ import logging
 from typing import Final
 
 import msgspec
-import nats.js.errors
 
 from qjet_executor.outcomes import large_part, without_counts
 from qjet_executor.protocol import Outcome
@@ -29,14 +28,7 @@ class Results:
     @patiently
     async def exist(self, task_id: str) -> bool:
         """Whether the task already has its result."""
-        self._broker.require_connection()
-        subject = subjects.result(task_id)
-        try:
-            with translated(subject):
-                await self._broker.js.get_msg(subjects.RESULTS_STREAM, subject=subject, direct=True)
-        except nats.js.errors.NotFoundError:
-            return False
-        return True
+        return bool(await self._broker.last(subjects.RESULTS_STREAM, subjects.result(task_id)))
 
     @patiently
     async def deliver(self, task: Task, outcome: Outcome | None) -> bool:

@@ -45,9 +45,10 @@ async def check(broker: Broker, cluster: Cluster) -> Health:
 async def can_accept(broker: Broker) -> bool:
     """Whether a submission would be accepted: NATS answers and the streams are made."""
     try:
-        await broker.results_bucket()
+        broker.require_connection()
         with translated(subjects.TASKS_STREAM):
             await broker.js.stream_info(subjects.TASKS_STREAM)
+            await broker.js.stream_info(subjects.RESULTS_BUCKET_STREAM)
     except (QjetError, NotFoundError):
         return False
     return True

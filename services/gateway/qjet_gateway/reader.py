@@ -11,14 +11,11 @@ from datetime import datetime
 from typing import Any, Final
 
 import msgspec
-import nats.errors
-import nats.js.errors
 from msgspec import UNSET, Struct
-from nats.js.api import RawStreamMsg
 
 from qjet_gateway.cluster import Cluster
 from qjet_shared import subjects
-from qjet_shared.broker import Broker
+from qjet_shared.broker import Broker, stored_at
 from qjet_shared.errors import BrokerUnavailableError, QjetError, translated
 from qjet_shared.messages import LargeResult, StoredState, Submission, Task
 from qjet_shared.submissions import Limits, read_payload
@@ -77,14 +74,11 @@ class Reader:
 
     async def final(self, task_id: str) -> Found | None:
         """Return the task if its state is final."""
-        bucket = await self._broker.results_bucket()
-        key = subjects.token(task_id)
-        try:
-            with translated(key):
-                entry = await bucket.get(key)
-        except nats.js.errors.KeyNotFoundError:
+        subject = subjects.entry(subjects.token(task_id))
+        entry = await self._broker.last(subjects.RESULTS_BUCKET_STREAM, subject)
+        if entry is None:
             return None
-        body = entry.value or b""
+        body = entry.data
         state = msgspec.json.decode(body, type=StoredState)
         if state.blob is not UNSET:
             body = await self._with_blob(body, state.blob.name)
@@ -111,21 +105,23 @@ class Reader:
         if not subjects.is_task_id(task_id):
             return None
         by_gateway, by_caller = await asyncio.gather(
-            self._first(subjects.TASKS_STREAM, subjects.task("*", task_id)),
-            self._first(subjects.TASKS_STREAM, subjects.submit(task_id)),
+            self._broker.first(subjects.TASKS_STREAM, subjects.task("*", task_id)),
+            self._broker.first(subjects.TASKS_STREAM, subjects.submit(task_id)),
         )
         msg = by_gateway or by_caller
-        return self._unfinished(task_id, msg.data or b"", msg.time) if msg else None
+        return self._unfinished(task_id, msg.data, stored_at(msg)) if msg else None
 
     async def _on_its_way(self, task_id: str) -> Found | None:
         """Look in the results stream: there, a task is done but not yet final.
 
         Once announced it was final; if the bucket has nothing then, the entry has expired.
         """
-        msg = await self._first(subjects.RESULTS_STREAM, subjects.result(task_id))
+        msg = await self._broker.first(subjects.RESULTS_STREAM, subjects.result(task_id))
         if msg is None:
             return None
-        if await self._first(subjects.EVENTS_STREAM, subjects.final(subjects.token(task_id), "*")):
+        if await self._broker.first(
+            subjects.EVENTS_STREAM, subjects.final(subjects.token(task_id), "*")
+        ):
             return None
         return self._unfinished(task_id, b"", None)
 
@@ -147,17 +143,6 @@ class Reader:
             executor=running.executor if running else None,
         )
         return Found(body=msgspec.json.encode(task), is_final=False)
-
-    async def _first(self, stream: str, subject: str) -> RawStreamMsg | None:
-        """Return the oldest message of `subject`: the first submission under an id is the task."""
-        self._broker.require_connection()
-        try:
-            with translated(subject):
-                return await self._broker.js.get_msg(
-                    stream, seq=1, subject=subject, direct=True, next=True
-                )
-        except nats.js.errors.NotFoundError:
-            return None
 
 
 def _readable(payload: bytes) -> Submission | None:

@@ -11,12 +11,11 @@ from typing import Final
 
 import msgspec
 import nats.errors
-import nats.js.errors
 from nats.aio.msg import Msg
 
 from qjet_shared import subjects
 from qjet_shared.broker import EXPECT_EMPTY, Broker
-from qjet_shared.errors import AlreadyThereError, translated
+from qjet_shared.errors import AlreadyThereError
 from qjet_shared.messages import Event, StoredState, Task, TaskError, utc_now
 from qjet_shared.metrics import ResultstoreMetrics
 from qjet_shared.retrying import patiently
@@ -97,16 +96,14 @@ class Store:
     @patiently
     async def _settle(self, key: str, state: StoredState, entry: bytes) -> bool:
         """Write the entry, then the event; False if there was an entry, which then stands."""
-        bucket = await self._broker.results_bucket()
+        subject = subjects.entry(key)
         try:
-            with translated(key):
-                await bucket.create(key, entry)
-        except nats.js.errors.KeyWrongLastSequenceError:
-            self._metrics.duplicates.inc()
-            with translated(key):
-                standing = await bucket.get(key)
-            stands = msgspec.json.decode(standing.value or b"", type=StoredState)
-            await self._announce(key, stands)
+            await self._broker.publish(subject, entry, EXPECT_EMPTY)
+        except AlreadyThereError:
+            standing = await self._broker.last(subjects.RESULTS_BUCKET_STREAM, subject)
+            if standing is not None:  # else an operator has deleted it
+                self._metrics.duplicates.inc()
+                await self._announce(key, msgspec.json.decode(standing.data, type=StoredState))
             return False
         self._metrics.stored.labels(state.status).inc()
         await self._announce(key, state)

@@ -1,0 +1,114 @@
+"""Requests to JetStream, as cheap as Python allows, for the calls that every task makes.
+
+nats-py's own are fine for the rest; these leave out its random token, its intermediate classes and
+its parsing of times for each call. One inbox serves all: an answer finds its caller by a number in
+its subject.
+
+Source: NATS ADR-31 (direct get), https://github.com/nats-io/nats-architecture-and-design
+"""
+
+import asyncio
+import json
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+from msgspec import Struct
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+
+from qjet_shared.errors import BrokerUnavailableError, refusal, translated
+
+TIMEOUT_S: Final = 5.0
+_STATUS: Final = "Status"
+_NOT_FOUND: Final = "404"
+_NO_RESPONDERS: Final = "503"
+_DELETED: Final = frozenset({"DEL", "PURGE"})
+
+
+class _Refused(Struct, frozen=True):
+    code: int = 0
+    err_code: int = 0
+    description: str = ""
+
+
+class _PubAck(Struct, frozen=True):
+    error: _Refused | None = None
+
+
+_PUB_ACKS: Final = msgspec.json.Decoder(_PubAck)
+
+
+class Requests:
+    """Asks JetStream over one connection, any number of questions at once."""
+
+    def __init__(self, nc: Client) -> None:
+        self._nc = nc
+        self._inbox = ""
+        self._serial = 0
+        self._waiting: dict[str, asyncio.Future[Msg]] = {}
+
+    async def publish(
+        self, subject: str, payload: bytes, headers: Mapping[str, str] | None
+    ) -> None:
+        """Store a message; returns once JetStream says that it is on disk.
+
+        Raises:
+            QjetError: as `errors.refusal` and `errors.translated` say.
+        """
+        answer = await self._ask(subject, payload, headers)
+        if error := _PUB_ACKS.decode(answer.data).error:
+            raise refusal(subject, error.code, error.err_code, error.description)
+
+    async def last(self, stream: str, subject: str) -> Msg | None:
+        """Return the newest message of one subject, or None where there is none or it is deleted.
+
+        Raises:
+            BrokerUnavailableError: no answer.
+        """
+        return _stored(await self._ask(f"$JS.API.DIRECT.GET.{stream}.{subject}"))
+
+    async def first(self, stream: str, subject: str) -> Msg | None:
+        """Return the oldest message of a subject, which may hold wildcards. Raises as `last`."""
+        query = json.dumps({"seq": 1, "next_by_subj": subject}).encode()
+        return _stored(await self._ask(f"$JS.API.DIRECT.GET.{stream}", query))
+
+    async def _ask(
+        self, subject: str, payload: bytes = b"", headers: Mapping[str, str] | None = None
+    ) -> Msg:
+        if not self._inbox:
+            self._inbox = self._nc.new_inbox() + "."
+            await self._nc.subscribe(self._inbox + "*", cb=self._receive)
+        self._serial += 1
+        token = str(self._serial)
+        answer: asyncio.Future[Msg] = asyncio.get_running_loop().create_future()
+        self._waiting[token] = answer
+        reply = self._inbox + token
+        try:
+            with translated(subject):
+                copied = dict(headers) if headers else None
+                await self._nc.publish(subject, payload, reply=reply, headers=copied)
+                async with asyncio.timeout(TIMEOUT_S):
+                    msg = await answer
+        finally:
+            self._waiting.pop(token, None)
+        if _status(msg) == _NO_RESPONDERS:
+            raise BrokerUnavailableError("JetStream does not answer, or the stream is missing.")
+        return msg
+
+    async def _receive(self, msg: Msg) -> None:
+        answer = self._waiting.get(msg.subject.removeprefix(self._inbox))
+        if answer is not None and not answer.done():
+            answer.set_result(msg)
+
+
+def _status(msg: Msg) -> str | None:
+    return msg.headers.get(_STATUS) if msg.headers and not msg.data else None
+
+
+def _stored(msg: Msg) -> Msg | None:
+    """Return a stored message, unless it is missing or marks a deletion (ADR-8)."""
+    headers = msg.headers or {}
+    is_missing = _status(msg) == _NOT_FOUND and "Nats-Sequence" not in headers
+    is_marker = headers.get("KV-Operation") in _DELETED or "Nats-Marker-Reason" in headers
+    return None if is_missing or is_marker else msg
