@@ -63,5 +63,5 @@ def test_a_subject_gives_back_its_id(task_id, lane):
 def test_events_and_results_have_a_fixed_number_of_tokens(task_id, status):
     """Subscriptions like `qjet.events.*.completed` hear them all."""
     assert subjects.event(task_id, status).count(".") == 3
-    assert subjects.final(task_id, status).count(".") == 3
+    assert subjects.final(subjects.token(task_id), status).count(".") == 3
     assert subjects.result(task_id).count(".") == 2

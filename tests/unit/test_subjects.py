@@ -128,5 +128,5 @@ def test_public_names_are_those_of_the_contract(subject, expected):
 
 def test_a_final_events_subject_is_republished_as_the_public_one():
     """`qjet.final.>` maps onto `qjet.events.>` token by token."""
-    final, public = subjects.final("t.x", "error"), subjects.event("t.x", "error")
+    final, public = subjects.final(subjects.token("t.x"), "error"), subjects.event("t.x", "error")
     assert final.replace("qjet.final.", "qjet.events.", 1) == public
