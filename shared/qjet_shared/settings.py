@@ -37,11 +37,16 @@ class SettingsError(Exception):
 def read_settings(kind: type[Settings], environ: Mapping[str, str]) -> Settings:
     """Fill `kind` from the environment: field `nats_url` is read from `QJET_NATS_URL`.
 
+    A field that is a struct itself groups settings that several services have.
+
     Raises:
         SettingsError: a value cannot be read as its field's type.
     """
     values: dict[str, Any] = {}
     for field in msgspec.structs.fields(kind):
+        if isinstance(field.type, type) and issubclass(field.type, Struct):
+            values[field.name] = read_settings(field.type, environ)
+            continue
         name = _PREFIX + field.name.upper()
         if name not in environ:
             continue

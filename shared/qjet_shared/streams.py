@@ -6,6 +6,7 @@ Source: https://docs.nats.io/nats-concepts/jetstream/streams
 """
 
 import logging
+from typing import Final
 
 import nats.js.errors
 from msgspec import Struct
@@ -19,15 +20,21 @@ log = logging.getLogger(__name__)
 _NAME_IN_USE = 10058
 """The stream exists with another configuration (nats-server `server/errors.json`)."""
 
+DEFAULT_ACK_WAIT_S: Final = 30.0
+"""The executors' heartbeats and the consumers have to agree on this."""
+
 
 class StoragePolicy(Struct, frozen=True, kw_only=True):
-    """How much is kept, for how long, and how often it is copied."""
+    """How much is kept, for how long (in seconds), and how often it is copied.
+
+    `ack_wait_s` is the silence after which a delivery goes to somebody else.
+    """
 
     result_ttl: Seconds = 86_400.0
     queue_max_tasks: Count = 1_000_000
     queue_max_bytes: Count = 1 << 30
     replicas: Count = 1
-    ack_wait_s: Seconds = 30.0
+    ack_wait_s: Seconds = DEFAULT_ACK_WAIT_S
 
 
 async def ensure_assets(js: JetStreamContext, policy: StoragePolicy) -> None:

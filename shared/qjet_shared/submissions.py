@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from qjet_shared.errors import FieldError, InvalidJsonError
 from qjet_shared.messages import Method, Submission
+from qjet_shared.settings import Count, Seconds
 
 _DECODER = msgspec.json.Decoder(Submission)
 _FIELD_IN_MESSAGE = re.compile(r"`\$\.(\w+)")
@@ -23,8 +24,8 @@ _JSON_STARTS = b'{["'
 class Limits(Struct, frozen=True, kw_only=True):
     """What an operator allows one task to ask for."""
 
-    max_shots: int = 1_000_000
-    max_timeout_s: float = 3600.0
+    max_shots: Count = 1_000_000
+    max_timeout_s: Seconds = 3600.0
 
 
 def read_payload(payload: bytes, limits: Limits) -> Submission:

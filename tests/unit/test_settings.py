@@ -37,7 +37,7 @@ def test_other_variables_are_not_looked_at(kind):
         ("drain_s", "2.5", 2.5),
         ("drain_s", "3", 3.0),
         ("sandboxes", "4", 4),
-        ("max_shots", "5000", 5000),
+        ("max_attempts", "3", 3),
         ("metrics_port", "0", 0),
     ],
 )
@@ -126,10 +126,16 @@ def test_a_kernel_file_that_is_not_there_reads_as_nothing(tmp_path):
     assert executor_settings._read(str(tmp_path / "cpu.max")) == ""
 
 
-def test_gateway_limits_come_from_its_settings():
-    """What one task may ask for is the operator's to say."""
-    limits = GatewaySettings(max_shots=5, max_timeout_s=6.0).limits
+@pytest.mark.parametrize("kind", [GatewaySettings, ExecutorSettings])
+def test_limits_come_from_the_environment(kind):
+    """What one task may ask for is the operator's to say, to both who check it."""
+    limits = read_settings(kind, {"QJET_MAX_SHOTS": "5", "QJET_MAX_TIMEOUT_S": "6"}).limits
     assert (limits.max_shots, limits.max_timeout_s) == (5, 6.0)
+
+
+def test_executors_and_streams_agree_on_the_ack_wait():
+    """Heartbeats are sent in time for the silence that the consumer allows."""
+    assert ExecutorSettings().ack_wait_s == ResultstoreSettings().policy.ack_wait_s
 
 
 def test_a_body_at_the_limit_fits_into_a_default_nats_message():
@@ -139,9 +145,8 @@ def test_a_body_at_the_limit_fits_into_a_default_nats_message():
 
 def test_the_resultstores_policy_is_made_of_its_settings():
     """Every field of the policy is taken over."""
-    settings = ResultstoreSettings(
-        result_ttl=10.0, queue_max_tasks=2, queue_max_bytes=3, replicas=3, ack_wait_s=4.0
-    )
-    policy = settings.policy
+    wanted = {"RESULT_TTL": 10, "QUEUE_MAX_TASKS": 2, "QUEUE_MAX_BYTES": 3, "REPLICAS": 3}
+    environ = {f"QJET_{name}": str(value) for name, value in {**wanted, "ACK_WAIT_S": 4}.items()}
+    policy = read_settings(ResultstoreSettings, environ).policy
     assert (policy.result_ttl, policy.queue_max_tasks, policy.queue_max_bytes) == (10.0, 2, 3)
     assert (policy.replicas, policy.ack_wait_s) == (3, 4.0)

@@ -7,6 +7,8 @@ from typing import Annotated, Final
 from msgspec import Meta
 
 from qjet_shared.settings import CommonSettings, Count, Port, Seconds
+from qjet_shared.streams import DEFAULT_ACK_WAIT_S
+from qjet_shared.submissions import Limits
 
 CountOrAuto = Annotated[int, Meta(ge=0)]
 _CGROUPS: Final = Path("/sys/fs/cgroup")
@@ -24,10 +26,9 @@ class ExecutorSettings(CommonSettings, frozen=True, kw_only=True):
     sandbox_memory_mb: CountOrAuto = 0
     sandbox_max_tasks: Count = 10_000
     task_timeout_s: Seconds = 300.0
-    max_timeout_s: Seconds = 3600.0
-    max_shots: Count = 1_000_000
     max_attempts: Count = 5
-    ack_wait_s: Seconds = 30.0
+    ack_wait_s: Seconds = DEFAULT_ACK_WAIT_S
+    limits: Limits = Limits()
 
     @property
     def sandbox_count(self) -> int:

@@ -29,7 +29,7 @@ from qjet_shared.broker import Broker
 from qjet_shared.errors import QjetError
 from qjet_shared.messages import Event, RunningTask, Submission, Task, TaskError, utc_now
 from qjet_shared.metrics import ExecutorMetrics
-from qjet_shared.submissions import Limits, read_payload
+from qjet_shared.submissions import read_payload
 
 log = logging.getLogger(__name__)
 
@@ -70,7 +70,6 @@ class Worker:
         self._metrics = metrics
         self._instance = instance
         self._results = Results(broker)
-        self._limits = Limits(max_shots=settings.max_shots, max_timeout_s=settings.max_timeout_s)
         self._handling: dict[asyncio.Task[None], Msg] = {}
         self._unseated = 0
         self._running: dict[str, RunningTask] = {}
@@ -166,7 +165,7 @@ class Worker:
         if not subjects.is_task_id(delivery.task_id):
             return self._failed(delivery, None, fate.bad_task_id())
         try:
-            submission = read_payload(payload, self._limits)
+            submission = read_payload(payload, self._settings.limits)
         except QjetError as exc:
             return self._failed(delivery, None, fate.refused(exc))
         return await self._simulate(delivery, submission, sandbox)

@@ -1,6 +1,6 @@
 """The gateway's settings."""
 
-from qjet_shared.settings import CommonSettings, Count, Port, Seconds
+from qjet_shared.settings import CommonSettings, Count, Port
 from qjet_shared.submissions import Limits
 
 
@@ -9,10 +9,4 @@ class GatewaySettings(CommonSettings, frozen=True, kw_only=True):
 
     http_port: Port = 8000
     max_body_bytes: Count = 1_000_000
-    max_shots: Count = 1_000_000
-    max_timeout_s: Seconds = 3600.0
-
-    @property
-    def limits(self) -> Limits:
-        """What one task may ask for."""
-        return Limits(max_shots=self.max_shots, max_timeout_s=self.max_timeout_s)
+    limits: Limits = Limits()
