@@ -52,7 +52,7 @@ up: ## the stack as containers; scale with EXECUTORS=3
 	docker compose up --build --scale executor=$(or $(EXECUTORS),1)
 
 down: ## stop the containers; results stay in their volume
-	docker compose down
+	docker compose --profile '*' down
 
 clean: ## remove what make made
 	rm -rf $(VENV)

@@ -75,8 +75,12 @@ def add_circuit_arguments(command: argparse.ArgumentParser) -> None:
 def run_circuit(client: Client, arguments: argparse.Namespace, console: Console) -> int:
     """Submit, wait, print; the core of `qjet run`."""
     task_id = client.submit(_source(arguments.file), **_options(arguments))
-    with console.status(f"task {task_id}"):
-        task = client.wait(task_id)
+    try:
+        with console.status(f"task {task_id}"):
+            task = client.wait(task_id)
+    except KeyboardInterrupt:
+        sys.stderr.write(f"interrupted; the task goes on: qjet result {task_id}\n")
+        raise
     show_task(task, console)
     return _code(task)
 
@@ -107,10 +111,18 @@ def _add_reading(commands: Any) -> None:
 
 def _add_up(commands: Any) -> None:
     command = commands.add_parser("up", help="run the whole stack in the foreground")
-    command.add_argument("--http-port", type=int, default=8000, metavar="P", help="0: a free one")
-    command.add_argument("--nats-port", type=int, default=4222, metavar="P", help="0: a free one")
-    command.add_argument("--executors", type=int, default=1, metavar="N")
-    command.add_argument("--data-dir", type=Path, metavar="DIR", help="where tasks live")
+    command.add_argument(
+        "--http-port", type=int, default=8000, metavar="P", help="8000; 0: a free one"
+    )
+    command.add_argument(
+        "--nats-port", type=int, default=4222, metavar="P", help="4222; 0: a free one"
+    )
+    command.add_argument(
+        "--executors", type=_at_least_one, default=1, metavar="N", help="how many (1)"
+    )
+    command.add_argument(
+        "--data-dir", type=Path, metavar="DIR", help="where tasks live (~/.local/share/qjet)"
+    )
     command.add_argument("--host", default="127.0.0.1", help="the address to listen on")
     command.add_argument(
         "--try",
@@ -122,6 +134,13 @@ def _add_up(commands: Any) -> None:
     )
     command.add_argument("--once", action="store_true", help="stop after the tries")
     command.set_defaults(command=_up)
+
+
+def _at_least_one(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("at least 1")
+    return number
 
 
 def _add_common(command: argparse.ArgumentParser) -> None:

@@ -5,7 +5,14 @@ One registry per process. A label never holds a task id.
 Source: https://prometheus.io/docs/practices/naming/
 """
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    disable_created_metrics,
+    generate_latest,
+)
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from qjet_shared import __version__
@@ -20,6 +27,7 @@ class ServiceMetrics:
 
     def __init__(self, service: str) -> None:
         """Make a registry of this process's own."""
+        disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry()
         info = Gauge(
             "qjet_build_info",

@@ -6,12 +6,14 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from tests.support.circuits import BELL
+from tests.support.circuits import BELL, ENDLESS
 from tests.support.stack import RunningStack, running_stack
 from tests.support.waiting import wait_until
 
@@ -104,10 +106,18 @@ async def test_a_child_that_dies_comes_back_on_its_port(tmp_path, name):
         await wait_until(works, "a task runs at the same address", timeout_s=60)
 
 
-def refused(*arguments: str) -> subprocess.CompletedProcess[str]:
+def refused(
+    *arguments: str, environ: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
     """Run a `qjet up` that should not start."""
-    command = [sys.executable, "-m", "qjet", "up", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    return subprocess.run(
+        [sys.executable, "-m", "qjet", "up", *arguments],
+        env={**os.environ, **(environ or {})},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
 
 
 @pytest.mark.parametrize("option", ["--http-port", "--nats-port"])
@@ -122,6 +132,36 @@ def test_a_taken_port_is_refused_clearly(tmp_path, option):
     assert f"127.0.0.1:{port}" in found.stderr
     assert f"{option} 0" in found.stderr
     assert "Traceback" not in found.stderr
+
+
+def test_a_bad_setting_is_said_once_and_ends_it(tmp_path):
+    """A service that cannot read its settings is not started again and again."""
+    found = refused(
+        *("--data-dir", str(tmp_path), "--http-port", "0", "--nats-port", "0"),
+        environ={"QJET_SANDBOXES": "some"},
+    )
+    assert found.returncode == 2
+    assert "QJET_SANDBOXES='some'" in found.stderr
+
+
+def test_stopping_ends_long_polls(tmp_path):
+    """SIGTERM while somebody waits for a task: he is answered, and the stop goes on."""
+    with running_stack(tmp_path, environ={"QJET_DRAIN_S": "3"}) as stack:
+        task_id = post(stack, qc=ENDLESS, timeout_s=60)
+        with ThreadPoolExecutor() as pool:
+            waiting = pool.submit(get, stack, task_id, 50)
+            wait_for_running(stack, task_id)
+            started = time.monotonic()
+            assert stack.stop() == 0
+            assert time.monotonic() - started < 15
+            assert waiting.result(5)["status"] == "running"
+
+
+def wait_for_running(stack: RunningStack, task_id: str) -> None:
+    """Wait until a task runs."""
+    deadline = time.monotonic() + 20
+    while get(stack, task_id, 0)["status"] != "running":
+        assert time.monotonic() < deadline
 
 
 def test_a_data_directory_in_use_is_refused_clearly(stack: RunningStack):

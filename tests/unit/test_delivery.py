@@ -25,7 +25,7 @@ def delivered(attempt=1, *, is_named_by_caller=False):
 
 
 @pytest.mark.parametrize(
-    ("attempt", "max_attempts", "has_result", "expected"),
+    ("attempt", "max_deliveries", "has_result", "expected"),
     [
         (1, 5, False, Fate.RUN),
         (5, 5, False, Fate.RUN),
@@ -39,9 +39,9 @@ def delivered(attempt=1, *, is_named_by_caller=False):
         (100, 1, True, Fate.DROP),
     ],
 )
-def test_a_delivery_is_run_dropped_or_given_up(attempt, max_attempts, has_result, expected):
-    """A known result wins over everything; up to `max_attempts` deliveries are run."""
-    found = fate.decide(attempt=attempt, max_attempts=max_attempts, has_result=has_result)
+def test_a_delivery_is_run_dropped_or_given_up(attempt, max_deliveries, has_result, expected):
+    """A known result wins over everything; up to `max_deliveries` deliveries are run."""
+    found = fate.decide(attempt=attempt, max_deliveries=max_deliveries, has_result=has_result)
     assert found is expected
 
 

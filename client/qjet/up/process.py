@@ -17,6 +17,7 @@ log = logging.getLogger(__name__)
 _FIRST_WAIT_S: Final = 0.2
 _LONGEST_WAIT_S: Final = 10.0
 _HEALTHY_S: Final = 30.0
+_BAD_USE: Final = 2
 
 
 class Program(Struct, frozen=True, kw_only=True):
@@ -33,10 +34,20 @@ class Program(Struct, frozen=True, kw_only=True):
 class Supervised:
     """A program that is brought back, with growing pauses, until it is told to stop."""
 
-    def __init__(self, program: Program, report: Callable[[str], None]) -> None:
-        """Take what to run, and how to tell people what happens to it."""
+    def __init__(
+        self,
+        program: Program,
+        report: Callable[[str], None],
+        give_up: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        """Take what to run, and how to tell people what happens to it.
+
+        `give_up` is told the last words of a program that ends with code 2: started again with
+        the same settings, it would only say them again.
+        """
         self.program = program
         self._report = report
+        self._give_up = give_up
         self._process: asyncio.subprocess.Process | None = None
         self._keeping: asyncio.Task[None] | None = None
 
@@ -79,6 +90,10 @@ class Supervised:
                 start_new_session=True,
             )
 
+    def _last_words(self) -> str:
+        lines = self.program.log_file.read_text(errors="replace").splitlines()
+        return lines[-1] if lines else "it said nothing"
+
     async def _keep(self) -> None:
         wait_s = _FIRST_WAIT_S
         while self._process:
@@ -86,6 +101,9 @@ class Supervised:
             code = await self._process.wait()
             if time.monotonic() - started > _HEALTHY_S:
                 wait_s = _FIRST_WAIT_S
+            if code == _BAD_USE:
+                self._give_up(f"{self.program.name} cannot start: {self._last_words()}")
+                return
             how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
             self._report(f"{self.program.name} {how}; starting it again in {wait_s:g} s")
             await asyncio.sleep(wait_s)

@@ -63,6 +63,7 @@ class Stack:
         self._processes: list[Supervised] = []
         self._metrics: dict[str, socket.socket] = {}
         self._stop = asyncio.Event()
+        self._trouble = ""
 
     async def run(self, tries: list[argparse.Namespace]) -> int:
         """Start, report, serve, stop."""
@@ -74,6 +75,8 @@ class Stack:
         await asyncio.wait((serving, stopping), return_when=asyncio.FIRST_COMPLETED)
         stopping.cancel()
         try:
+            if self._trouble:
+                raise UsageError(self._trouble)
             return serving.result() if serving.done() else FINE
         finally:
             serving.cancel()
@@ -88,6 +91,12 @@ class Stack:
         if self._stop.is_set():
             for process in self._processes:
                 process.kill()
+        else:
+            self._say("\nqjet: stopping; circuits in hand may finish, Ctrl-C again stops at once")
+        self._stop.set()
+
+    def _fail(self, why: str) -> None:
+        self._trouble = why
         self._stop.set()
 
     async def _serve(self, tries: list[argparse.Namespace]) -> int:
@@ -169,7 +178,7 @@ class Stack:
         )
 
     async def _start(self, program: Program) -> None:
-        process = Supervised(program, self._report)
+        process = Supervised(program, self._report, self._fail)
         self._processes.append(process)
         await process.start()
 
@@ -189,6 +198,7 @@ class Stack:
 
     async def _end(self) -> None:
         """Stop what takes work in first, and the broker last."""
+        self._web.close()  # nobody new; the gateway has its own copy for those it has
         gateway_first = sorted(self._processes, key=lambda p: _stop_rank(p.program.name))
         for rank in sorted({_stop_rank(p.program.name) for p in gateway_first}):
             group = [p for p in gateway_first if _stop_rank(p.program.name) == rank]

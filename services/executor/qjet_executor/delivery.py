@@ -50,11 +50,11 @@ def may_have_result(delivery: Delivery) -> bool:
     return delivery.attempt > 1 or delivery.is_named_by_caller
 
 
-def decide(*, attempt: int, max_attempts: int, has_result: bool) -> Fate:
+def decide(*, attempt: int, max_deliveries: int, has_result: bool) -> Fate:
     """Decide before running: a known result wins over everything."""
     if has_result:
         return Fate.DROP
-    return Fate.RUN if attempt <= max_attempts else Fate.EXHAUSTED
+    return Fate.RUN if attempt <= max_deliveries else Fate.EXHAUSTED
 
 
 def retry_after_death(*, attempt: int, max_attempts: int) -> float | None:

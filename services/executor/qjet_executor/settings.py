@@ -17,7 +17,8 @@ _CGROUPS: Final = Path("/sys/fs/cgroup")
 class ExecutorSettings(CommonSettings, frozen=True, kw_only=True):
     """What an executor is told; zero means "work it out from this machine".
 
-    `max_attempts` deliveries of one task are tried before it ends as `delivery_exhausted`.
+    A task whose sandbox dies is tried `max_attempts` times. One that comes back without a result
+    for other reasons, such as a drained executor, may be delivered `max_deliveries` times.
     """
 
     metrics_port: Port = 9101
@@ -27,6 +28,7 @@ class ExecutorSettings(CommonSettings, frozen=True, kw_only=True):
     sandbox_max_tasks: Count = 10_000
     task_timeout_s: Seconds = 300.0
     max_attempts: Count = 5
+    max_deliveries: Count = 25
     ack_wait_s: Seconds = DEFAULT_ACK_WAIT_S
     limits: Limits = Limits()
 

@@ -154,7 +154,7 @@ class Worker:
         has_result = fate.may_have_result(delivery) and await self._results.exist(delivery.task_id)
         decision = fate.decide(
             attempt=delivery.attempt,
-            max_attempts=self._settings.max_attempts,
+            max_deliveries=self._settings.max_deliveries,
             has_result=has_result,
         )
         if decision is Fate.DROP:

@@ -38,6 +38,7 @@ async def serve(settings: GatewaySettings, instance: str, stop: asyncio.Event) -
     connecting = asyncio.create_task(_connect(broker, cluster, api, pulse), name="gateway.connect")
     await stop.wait()
     connecting.cancel()
+    cluster.close()
     await pulse.stop()
     await http.cleanup()
     await broker.close()

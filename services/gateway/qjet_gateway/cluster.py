@@ -51,12 +51,20 @@ class Cluster:
         self._instances: dict[str, _Instance] = {}
         self._watched: dict[str, list[asyncio.Event]] = {}
         self._unfinished: dict[str, None] = {}
+        self.is_closing = False
 
     async def start(self) -> None:
         """Subscribe. Needs a connection once; subscriptions outlive reconnections."""
         await self._broker.nc.subscribe(subjects.HEARTBEATS_ALL, cb=self._hear_heartbeat)
         for status in ("running", *sorted(FINAL_STATUSES)):
             await self._broker.nc.subscribe(subjects.events(status), cb=self._hear_event)
+
+    def close(self) -> None:
+        """End every wait now; whoever waits answers with the state there is."""
+        self.is_closing = True
+        for watchers in self._watched.values():
+            for changed in watchers:
+                changed.set()
 
     def live(self, service: str) -> int:
         """How many ready processes of a service were heard of in the last seconds."""

@@ -52,6 +52,10 @@ def add_docs(app: web.Application, limits: Limits) -> None:
     async def get_start(_: web.Request) -> web.Response:
         return web.Response(text=_START, content_type="text/javascript")
 
+    async def get_root(_: web.Request) -> web.Response:
+        raise web.HTTPFound("/docs")
+
+    app.router.add_get("/", get_root)
     app.router.add_get("/openapi.json", get_openapi)
     app.router.add_get("/docs", get_docs)
     app.router.add_get("/docs/start.js", get_start)

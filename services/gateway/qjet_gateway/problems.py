@@ -70,6 +70,8 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
         return await handler(request)
     except QjetError as exc:
         return respond(problem_of(exc))
+    except web.HTTPRedirection:
+        raise
     except web.HTTPException as exc:
         return _respond_http(request, exc)
     except Exception:

@@ -61,7 +61,7 @@ class Reader:
         """
         loop = asyncio.get_running_loop()
         deadline = loop.time() + wait_s
-        while (left_s := deadline - loop.time()) > 0:
+        while (left_s := deadline - loop.time()) > 0 and not self._cluster.is_closing:
             try:
                 async with asyncio.timeout(min(left_s, _LOOK_AGAIN_S)):
                     await changed.wait()

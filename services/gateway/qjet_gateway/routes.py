@@ -99,6 +99,9 @@ async def measured(request: web.Request, handler: Handler) -> web.StreamResponse
     try:
         response = await handler(request)
         status = response.status
+    except web.HTTPRedirection as exc:
+        status = exc.status
+        raise
     finally:
         metrics = request.app[METRICS]
         metrics.http_requests.labels(method, route, str(status)).inc()
