@@ -21,6 +21,7 @@ from qjet_shared.errors import BrokerUnavailableError, refusal, translated
 
 TIMEOUT_S: Final = 5.0
 _STATUS: Final = "Status"
+_SEQUENCE: Final = "Nats-Sequence"
 _NOT_FOUND: Final = "404"
 _NO_RESPONDERS: Final = "503"
 _DELETED: Final = frozenset({"DEL", "PURGE"})
@@ -103,12 +104,14 @@ class Requests:
 
 
 def _status(msg: Msg) -> str | None:
-    return msg.headers.get(_STATUS) if msg.headers and not msg.data else None
+    """Return the server's own status; a stored message may carry a header of that name too."""
+    headers = msg.headers or {}
+    return headers.get(_STATUS) if _SEQUENCE not in headers and not msg.data else None
 
 
 def _stored(msg: Msg) -> Msg | None:
     """Return a stored message, unless it is missing or marks a deletion (ADR-8)."""
     headers = msg.headers or {}
-    is_missing = _status(msg) == _NOT_FOUND and "Nats-Sequence" not in headers
+    is_missing = _status(msg) == _NOT_FOUND
     is_marker = headers.get("KV-Operation") in _DELETED or "Nats-Marker-Reason" in headers
     return None if is_missing or is_marker else msg

@@ -18,6 +18,8 @@ from qjet_shared.settings import Count, Seconds
 
 _DECODER = msgspec.json.Decoder(Submission)
 _FIELD_IN_MESSAGE = re.compile(r"`\$\.(\w+)")
+_MOST_SHOWN = 20
+_LONGEST_SHOWN = 200
 _JSON_STARTS = b'{["'
 
 
@@ -125,7 +127,11 @@ def _field_errors(data: Any, first: str) -> list[tuple[str, str]]:
             msgspec.convert(data[name], fields[name].type)
         except msgspec.ValidationError as exc:
             errors.append((name, _value_trouble(name, str(exc))))
-    return sorted(errors) or [("", first)]
+    shown = [(name[:_LONGEST_SHOWN], text[:_LONGEST_SHOWN]) for name, text in sorted(errors)]
+    if len(shown) > _MOST_SHOWN:
+        rest = ("", f"and {len(shown) - _MOST_SHOWN} more fields are wrong")
+        shown = [*shown[:_MOST_SHOWN], rest]
+    return shown or [("", first[:_LONGEST_SHOWN])]
 
 
 def _value_trouble(name: str, message: str) -> str:

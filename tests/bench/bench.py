@@ -29,7 +29,7 @@ from tests.support.stack import running_stack
 
 SUBMISSION = {"qc": BELL_QASM, "shots": 1024}
 LOOPS = 2
-CLIENTS = 32
+CLIENTS = 64
 FLOOR_RATIO = 1.0
 FLOOR_P50_MS = 15.0
 

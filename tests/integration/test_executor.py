@@ -72,6 +72,8 @@ BAD_SUBMISSIONS = [
     (b"[1]", "invalid_option", "object"),
     (b'{"qc": "x", "shots": 0}', "invalid_option", "shots"),
     (b'{"qc": "x", "wat": 1}', "invalid_option", "wat"),
+    (json.dumps({f"k{n}": 1 for n in range(20_000)}).encode(), "invalid_option", "more fields"),
+    (b'{"' + b"k" * 900_000 + b'": 1}', "invalid_option", "unknown field"),
     (b"OPENQASM 1.0; qreg q[1];", "qasm_unsupported", "OpenQASM 1.0"),
     (b'OPENQASM 3; include "/etc/passwd"; qubit q;', "qasm_unsupported", "/etc/passwd"),
     (b'OPENQASM 2.0; include "/etc/passwd"; qreg q[1];', "qasm_unsupported", "/etc/passwd"),
@@ -144,6 +146,15 @@ async def test_bytes_that_are_no_text_stop_nobody(executor, broker, nc: NatsClie
     assert (await final(nc, "good", timeout_s=10))["status"] == "completed"
     await wait_until(lambda: _is_empty(nc, "QJET_TASKS"), "both are acknowledged", timeout_s=10)
     assert await stream_messages(nc, "QJET_RESULTS") == 2
+
+
+async def test_a_stored_message_cannot_pose_as_the_servers_answer(executor, nc: NatsClient):
+    """A result with a header `Status: 503` is a result, however wrong, and holds nobody up."""
+    await nc.jetstream().publish("qjet.results.posed", b"", headers={"Status": "503"})
+    await submit(nc, "posed", BELL)
+    await submit(nc, "good", BELL)
+    assert (await final(nc, "good", timeout_s=10))["status"] == "completed"
+    assert (await final(nc, "posed", timeout_s=10))["status"] == "error"
 
 
 async def _equals(read, wanted) -> bool:

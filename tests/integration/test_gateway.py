@@ -2,6 +2,8 @@
 
 import io
 import json
+import os
+import signal
 from collections.abc import AsyncIterator
 
 import aiohttp
@@ -199,6 +201,23 @@ async def test_the_metrics_agree_in_both_forms(http):
     assert "qjet_queue_depth 3.0" in text
     assert 'qjet_tasks_submitted_total{source="http"} 3.0' in text
     assert 'qjet_http_requests_total{method="POST",route="/tasks",status="202"} 3.0' in text
+
+
+async def test_a_result_on_its_way_is_a_running_task(http, resultstore, nc: NatsClient):
+    """Between results stream and bucket a task is still in progress, with what it was given."""
+    os.kill(resultstore.process.pid, signal.SIGSTOP)
+    try:
+        done = {"task_id": "t", "status": "completed", "message": "", "shots": 7, "attempts": 1}
+        payload = json.dumps({**done, "result": {"0": 7}, "finished_at": "2026-01-01T00:00:00Z"})
+        await nc.jetstream().publish("qjet.results.t", payload.encode())
+        async with http.get("/tasks/t") as response:
+            task = await response.json()
+    finally:
+        os.kill(resultstore.process.pid, signal.SIGCONT)
+    assert (task["status"], task["shots"], task["attempts"]) == ("running", 7, 1)
+    assert (task["result"], task["finished_at"]) == (None, None)
+    async with http.get("/tasks/t?wait=10") as response:
+        assert (await response.json())["result"] == {"0": 7}
 
 
 async def test_unknown_paths_share_one_label(http):

@@ -15,6 +15,7 @@ from qjet_shared import subjects
 from qjet_shared.errors import FieldError, QjetError
 from qjet_shared.messages import TaskError
 
+_LONGEST_MESSAGE: Final = 2000
 _RETRY_DELAYS_S: Final = (0.2, 1.0, 5.0, 15.0)
 
 
@@ -94,10 +95,10 @@ def time_limit(timeout_s: float) -> TaskError:
 def refused(exc: QjetError) -> TaskError:
     """Build the error of a submission that could not be understood."""
     if isinstance(exc, FieldError):
-        return TaskError(code="invalid_option", message=exc.message)
+        return TaskError(code="invalid_option", message=exc.message[:_LONGEST_MESSAGE])
     return TaskError(
         code="qasm_syntax",
-        message=exc.message,
+        message=exc.message[:_LONGEST_MESSAGE],
         hint="Send OpenQASM text, or a JSON object with at least `qc`.",
     )
 

@@ -22,6 +22,7 @@ from qjet_shared.submissions import Limits, read_payload
 
 log = logging.getLogger(__name__)
 
+_IN_PROGRESS: Final = "Task is still in progress."
 _LOOK_AGAIN_S: Final = 1.0
 _BLOB_TIMEOUT_S: Final = 60.0
 _NO_LIMITS: Final = Limits(max_shots=2**63 - 1, max_timeout_s=float("inf"))
@@ -123,7 +124,7 @@ class Reader:
             subjects.EVENTS_STREAM, subjects.final(subjects.token(task_id), "*")
         ):
             return None
-        return self._unfinished(task_id, b"", None)
+        return _not_yet_final(task_id, msg.data)
 
     def _unfinished(self, task_id: str, payload: bytes, created_at: datetime | None) -> Found:
         submission = _readable(payload)
@@ -131,7 +132,7 @@ class Reader:
         task = Task(
             task_id=task_id,
             status="running" if running else "pending",
-            message="Task is still in progress.",
+            message=_IN_PROGRESS,
             shots=submission.shots if submission else None,
             seed=submission.seed if submission else None,
             method=submission.method if submission else None,
@@ -143,6 +144,27 @@ class Reader:
             executor=running.executor if running else None,
         )
         return Found(body=msgspec.json.encode(task), is_final=False)
+
+
+def _not_yet_final(task_id: str, result: bytes) -> Found:
+    """Show a result that is not in the bucket yet as what it is until then: a running task."""
+    try:
+        task = msgspec.json.decode(result, type=Task)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        task = Task(task_id=task_id, status="running", message="")
+    shown = msgspec.structs.replace(
+        task,
+        task_id=task_id,
+        status="running",
+        message=_IN_PROGRESS,
+        result=None,
+        error=None,
+        memory=UNSET,
+        blob=UNSET,
+        finished_at=None,
+        timings=None,
+    )
+    return Found(body=msgspec.json.encode(shown), is_final=False)
 
 
 def _readable(payload: bytes) -> Submission | None:
