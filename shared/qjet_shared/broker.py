@@ -6,6 +6,7 @@ with `BrokerUnavailableError` until it can.
 
 import asyncio
 import logging
+import os
 import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -15,8 +16,9 @@ import nats.aio.client
 from nats.aio.msg import Msg
 from nats.js import JetStreamContext
 
+from qjet_shared import subjects
 from qjet_shared.errors import BrokerUnavailableError, translated
-from qjet_shared.requests import TIMEOUT_S, Requests
+from qjet_shared.requests import TIMEOUT_S, Requests, marks_deletion, require_size
 
 log = logging.getLogger(__name__)
 
@@ -26,6 +28,9 @@ EXPECT_EMPTY: Final[Mapping[str, str]] = {"Nats-Expected-Last-Subject-Sequence":
 Source: https://docs.nats.io/nats-concepts/jetstream/headers
 """
 
+
+_CONNECTION_LOST: Final = 70
+"""Exit code; whoever supervises the process starts it again."""
 
 _TIME: Final = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d+))?Z$")
 
@@ -108,6 +113,7 @@ class Broker:
 
     async def announce(self, subject: str, payload: bytes) -> None:
         """Tell whoever listens now; nothing is stored, and nobody may be listening."""
+        require_size(self.nc, payload)
         with translated(subject):
             await self.nc.publish(subject, payload)
 
@@ -119,6 +125,11 @@ class Broker:
         """
         self.require_connection()
         return await self._requests.last(stream, subject)
+
+    async def entry(self, key: str) -> Msg | None:
+        """Return what the results bucket holds under `key`, or None. Raises as `last`."""
+        found = await self.last(subjects.RESULTS_BUCKET_STREAM, subjects.entry(key))
+        return None if found is None or marks_deletion(found) else found
 
     async def first(self, stream: str, subject: str) -> Msg | None:
         """Return the oldest message of a subject, which may hold wildcards. Raises as `last`."""
@@ -142,6 +153,7 @@ class Broker:
             error_cb=_log_error,
             disconnected_cb=self._disconnected,
             reconnected_cb=self._reconnected,
+            closed_cb=self._closed,
         )
         log.info("broker.connected")
         self._first.set()
@@ -149,6 +161,13 @@ class Broker:
     async def _disconnected(self) -> None:
         if not self._is_closing:
             log.warning("broker.disconnected")
+
+    async def _closed(self) -> None:
+        """End the process when nats-py gives up: after some errors it never connects again."""
+        if not self._is_closing:
+            log.critical("broker.closed", extra={"error": str(self.nc.last_error)})
+            logging.shutdown()
+            os._exit(_CONNECTION_LOST)
 
     async def _reconnected(self) -> None:
         log.info("broker.reconnected")

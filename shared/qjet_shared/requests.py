@@ -17,9 +17,13 @@ from msgspec import Struct
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
-from qjet_shared.errors import BrokerUnavailableError, refusal, translated
+from qjet_shared.errors import BrokerUnavailableError, PermanentError, refusal, translated
 
 TIMEOUT_S: Final = 5.0
+ROOM_FOR_HEADERS: Final = 4096
+"""Bytes that a payload leaves free below the broker's limit, so that headers fit beside it."""
+
+_HEADER_FRAME_BYTES: Final = 16
 _STATUS: Final = "Status"
 _SEQUENCE: Final = "Nats-Sequence"
 _NOT_FOUND: Final = "404"
@@ -57,12 +61,13 @@ class Requests:
         Raises:
             QjetError: as `errors.refusal` and `errors.translated` say.
         """
+        require_size(self._nc, payload, headers)
         answer = await self._ask(subject, payload, headers)
         if error := _PUB_ACKS.decode(answer.data).error:
             raise refusal(subject, error.code, error.err_code, error.description)
 
     async def last(self, stream: str, subject: str) -> Msg | None:
-        """Return the newest message of one subject, or None where there is none or it is deleted.
+        """Return the newest message of one subject, or None where there is none.
 
         Raises:
             BrokerUnavailableError: no answer.
@@ -110,8 +115,27 @@ def _status(msg: Msg) -> str | None:
 
 
 def _stored(msg: Msg) -> Msg | None:
-    """Return a stored message, unless it is missing or marks a deletion (ADR-8)."""
-    headers = msg.headers or {}
-    is_missing = _status(msg) == _NOT_FOUND
-    is_marker = headers.get("KV-Operation") in _DELETED or "Nats-Marker-Reason" in headers
-    return None if is_missing or is_marker else msg
+    return None if _status(msg) == _NOT_FOUND else msg
+
+
+def marks_deletion(entry: Msg) -> bool:
+    """Whether a bucket's entry only says that there is none any more. Source: NATS ADR-8."""
+    headers = entry.headers or {}
+    return headers.get("KV-Operation") in _DELETED or "Nats-Marker-Reason" in headers
+
+
+def require_size(nc: Client, payload: bytes, headers: Mapping[str, str] | None = None) -> None:
+    """Refuse what the server would cut the connection for: it counts headers and payload.
+
+    Raises:
+        PermanentError: too large, now and ever.
+    """
+    size = len(payload)
+    if headers:
+        size += _HEADER_FRAME_BYTES
+        size += sum(len(k.encode()) + len(v.encode()) + 4 for k, v in headers.items())
+    if size > nc.max_payload:
+        raise PermanentError(
+            "payload_too_large",
+            f"A message of {size} bytes is larger than the broker's limit of {nc.max_payload}.",
+        )

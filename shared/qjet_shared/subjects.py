@@ -36,6 +36,7 @@ API_GET: Final = "qjet.api.get"
 DEFAULT_LANE: Final = "default"
 
 _TASK_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,128}")
+_LITERAL: Final = re.compile(r"[^\s.*>\x00-\x1f\x7f]+(\.[^\s.*>\x00-\x1f\x7f]+)*")
 _LONGEST_TOKEN: Final = 200
 _NOTHING: Final = "="
 
@@ -43,6 +44,11 @@ _NOTHING: Final = "="
 def is_task_id(text: str) -> bool:
     """Tell whether `text` may name a task: one NATS token, safe in a URL and as a KV key."""
     return _TASK_ID.fullmatch(text) is not None
+
+
+def is_literal(text: str) -> bool:
+    """Tell whether `text` is one subject as it stands: no wildcard, no white space, no gap."""
+    return _LITERAL.fullmatch(text) is not None
 
 
 def token(task_id: str) -> str:

@@ -12,7 +12,7 @@ from nats.aio.client import Client as NatsClient
 
 from tests.support.circuits import BELL
 from tests.support.nats import NatsServer
-from tests.support.services import Service
+from tests.support.services import Service, service
 from tests.support.tasks import stream_messages
 from tests.support.waiting import wait_until
 
@@ -218,6 +218,49 @@ async def test_a_result_on_its_way_is_a_running_task(http, resultstore, nc: Nats
     assert (task["result"], task["finished_at"]) == (None, None)
     async with http.get("/tasks/t?wait=10") as response:
         assert (await response.json())["result"] == {"0": 7}
+
+
+async def test_a_long_refusal_is_cut(gateway, http, nc: NatsClient):
+    """However much is wrong, the answer is short, over both doors, and the gateway goes on."""
+    payload = json.dumps({f"k{n}": 1 for n in range(50_000)}).encode()
+    async with http.post("/tasks", data=payload, headers=JSON) as response:
+        assert response.status == 422
+        assert len(await response.read()) < 20_000
+    for refused in (payload, b'{"' + b"k" * 500_000 + b'": 1}'):
+        answer = await nc.request("qjet.api.submit", refused, timeout=5)
+        assert answer.headers["Nats-Service-Error-Code"] == "422"
+        assert len(answer.data) < 20_000
+    assert await submit(http)
+
+
+async def test_a_body_that_is_not_encoded_as_it_says_is_invalid(http):
+    """`Content-Encoding: gzip` on plain text is the client's mistake, not a fault here."""
+    headers = {**JSON, "Content-Encoding": "gzip"}
+    async with http.post("/tasks", data=b'{"qc": "x"}', headers=headers) as response:
+        problem = await response.json(content_type="application/problem+json")
+    assert (response.status, problem["code"]) == (400, "invalid_json")
+
+
+async def test_headers_of_a_submission_do_not_hide_it(http, nc: NatsClient):
+    """What looks like a bucket's deletion mark is none in the task stream."""
+    headers = {"KV-Operation": "DEL", "Nats-Marker-Reason": "x"}
+    await nc.jetstream().publish("qjet.submit.marked", BELL.encode(), headers=headers)
+    async with http.get("/tasks/marked") as response:
+        assert (await response.json())["status"] == "pending"
+
+
+@pytest.mark.parametrize("task_id", ["a.b", "dollar$", "\u00fcn\u00ef"])
+async def test_a_strange_id_is_found_while_it_waits(http, nc: NatsClient, task_id):
+    """Accepted is accepted: until an executor refuses it, the task is pending."""
+    await nc.jetstream().publish(f"qjet.submit.{task_id}", BELL.encode())
+    async with http.get(f"/tasks/{task_id}") as response:
+        assert (await response.json())["status"] == "pending"
+
+
+async def test_metrics_without_streams_are_served(broker, tmp_path):
+    """A gateway on an empty broker has metrics, and says in JSON what is missing."""
+    with service("gateway", broker.url, tmp_path, ready=False) as running:
+        await wait_until(lambda: b"qjet_build_info" in running.get("/metrics"), "it is scraped")
 
 
 async def test_unknown_paths_share_one_label(http):

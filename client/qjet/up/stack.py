@@ -40,7 +40,10 @@ def run_stack(arguments: argparse.Namespace) -> int:
         _listen(arguments.host, arguments.http_port, "--http-port") as web,
     ):
         stack = Stack(arguments, data_dir=data_dir, web=web, lock=lock)
-        return asyncio.run(stack.run(tries))
+        try:
+            return asyncio.run(stack.run(tries))
+        except OSError as exc:  # a full disk, say
+            raise UsageError(f"cannot go on in {data_dir}: {exc}") from exc
 
 
 def default_data_dir() -> Path:

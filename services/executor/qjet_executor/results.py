@@ -1,7 +1,6 @@
 """Delivers final states: to the results stream, once per task, and large ones by way of a blob."""
 
 import logging
-from typing import Final
 
 import msgspec
 
@@ -12,11 +11,10 @@ from qjet_shared.broker import EXPECT_EMPTY, Broker
 from qjet_shared.errors import AlreadyThereError, translated
 from qjet_shared.ids import new_task_id
 from qjet_shared.messages import Blob, Task
+from qjet_shared.requests import ROOM_FOR_HEADERS
 from qjet_shared.retrying import patiently
 
 log = logging.getLogger(__name__)
-
-_ROOM_FOR_HEADERS: Final = 4096
 
 
 class Results:
@@ -37,7 +35,7 @@ class Results:
         Returns False if the task had a result before, which then stands.
         """
         payload = msgspec.json.encode(task)
-        if outcome and len(payload) > self._broker.nc.max_payload - _ROOM_FOR_HEADERS:
+        if outcome and len(payload) > self._broker.nc.max_payload - ROOM_FOR_HEADERS:
             payload = await self._move_to_blob(task, outcome)
         try:
             await self._broker.publish(subjects.result(task.task_id), payload, EXPECT_EMPTY)

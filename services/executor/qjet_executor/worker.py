@@ -34,6 +34,7 @@ from qjet_shared.submissions import read_payload
 log = logging.getLogger(__name__)
 
 _HEARTBEATS_PER_ACK_WAIT = 3
+_AFTER_FAULT_S = 5.0
 
 
 class RetryLater(Exception):  # noqa: N818  # not an error: the task goes back to the queue
@@ -130,7 +131,10 @@ class Worker:
             if finished is not None:
                 await self._deliver(finished)
             await _say(msg.ack())
-        except RetryLater as exc:
+        except Exception as exc:
+            if not isinstance(exc, RetryLater):  # a fault of ours: never hold the task in silence
+                log.exception("task.failed", extra={"task_id": delivery.task_id})
+                exc = RetryLater(_AFTER_FAULT_S)
             log.warning("task.retry", extra={"task_id": delivery.task_id, "in_s": exc.delay_s})
             await _say(msg.nak(delay=exc.delay_s))
 

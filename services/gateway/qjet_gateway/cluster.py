@@ -39,8 +39,12 @@ class _Instance:
         self.running = {task.task_id: task for task in heartbeat.running}
 
     @property
+    def was_heard_lately(self) -> bool:
+        return time.monotonic() - self.heard_at < _LIVE_S
+
+    @property
     def is_live(self) -> bool:
-        return self.heartbeat.is_ready and time.monotonic() - self.heard_at < _LIVE_S
+        return self.heartbeat.is_ready and self.was_heard_lately
 
 
 class Cluster:
@@ -72,13 +76,13 @@ class Cluster:
 
     @property
     def running_count(self) -> int:
-        """How many tasks run on live executors."""
-        return sum(len(i.running) for i in self._instances.values() if i.is_live)
+        """How many tasks run now, also on executors that take no more."""
+        return sum(len(i.running) for i in self._instances.values() if i.was_heard_lately)
 
     def running(self, task_id: str) -> Running | None:
         """Where a task runs now, if it does."""
         for name, instance in self._instances.items():
-            if instance.is_live and task_id in instance.running:
+            if instance.was_heard_lately and task_id in instance.running:
                 return Running(executor=name, task=instance.running[task_id])
         return None
 

@@ -5,6 +5,7 @@ Source: NATS ADR-32, https://github.com/nats-io/nats-architecture-and-design/blo
 
 import logging
 from collections.abc import Awaitable, Callable
+from typing import Final
 
 import msgspec
 from nats.micro import add_service
@@ -16,9 +17,11 @@ from qjet_gateway.problems import problem_of
 from qjet_shared import __version__, subjects
 from qjet_shared.broker import Broker
 from qjet_shared.errors import PermanentError, QjetError
+from qjet_shared.requests import ROOM_FOR_HEADERS
 
 log = logging.getLogger(__name__)
 
+_LONGEST_HEADLINE: Final = 200
 Endpoint = Callable[[Request], Awaitable[bytes]]
 
 
@@ -57,7 +60,7 @@ def _answering(endpoint: Endpoint, max_payload: int) -> Callable[[Request], Awai
             await request.respond(_sized(await endpoint(request), max_payload))
         except QjetError as exc:
             problem = problem_of(exc)
-            headline = problem.detail.replace("\n", " ").replace("\r", " ")
+            headline = " ".join(problem.detail.split())[:_LONGEST_HEADLINE]
             body = msgspec.json.encode(problem)
             await request.respond_error(str(problem.status), headline, body)
         except Exception:
@@ -68,7 +71,7 @@ def _answering(endpoint: Endpoint, max_payload: int) -> Callable[[Request], Awai
 
 
 def _sized(body: bytes, max_payload: int) -> bytes:
-    if len(body) > max_payload:
+    if len(body) > max_payload - ROOM_FOR_HEADERS:
         raise PermanentError(
             "payload_too_large", "The result is larger than a message; read it over HTTP."
         )

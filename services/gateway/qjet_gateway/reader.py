@@ -75,8 +75,7 @@ class Reader:
 
     async def final(self, task_id: str) -> Found | None:
         """Return the task if its state is final."""
-        subject = subjects.entry(subjects.token(task_id))
-        entry = await self._broker.last(subjects.RESULTS_BUCKET_STREAM, subject)
+        entry = await self._broker.entry(subjects.token(task_id))
         if entry is None:
             return None
         body = entry.data
@@ -103,7 +102,7 @@ class Reader:
 
     async def _waiting(self, task_id: str) -> Found | None:
         """Look in the task stream, under either name a task can have there."""
-        if not subjects.is_task_id(task_id):
+        if not subjects.is_literal(task_id):
             return None
         by_gateway, by_caller = await asyncio.gather(
             self._broker.first(subjects.TASKS_STREAM, subjects.task("*", task_id)),

@@ -6,13 +6,14 @@ from typing import Final
 
 import msgspec
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from qjet_gateway import health, stats
 from qjet_gateway.api import Api
 from qjet_gateway.cluster import Cluster
 from qjet_gateway.problems import Handler, problems
 from qjet_shared.broker import Broker
-from qjet_shared.errors import BrokerUnavailableError, FieldError
+from qjet_shared.errors import BrokerUnavailableError, FieldError, InvalidJsonError
 from qjet_shared.metrics import GatewayMetrics
 from qjet_shared.ops import metrics_response, probe_response
 
@@ -44,7 +45,7 @@ async def post_task(request: web.Request) -> web.Response:
             text=f"Send JSON with the header `Content-Type: application/json`, "
             f"not {request.content_type}."
         )
-    accepted = await request.app[API].submit_json(await request.read())
+    accepted = await request.app[API].submit_json(await _body(request))
     return _json(accepted, status=202, headers={"Location": f"/tasks/{accepted.task_id}"})
 
 
@@ -107,6 +108,13 @@ async def measured(request: web.Request, handler: Handler) -> web.StreamResponse
         metrics.http_requests.labels(method, route, str(status)).inc()
         metrics.http_duration_s.labels(method, route).observe(time.perf_counter() - start)
     return response
+
+
+async def _body(request: web.Request) -> bytes:
+    try:
+        return await request.read()
+    except (web.RequestPayloadError, HttpProcessingError) as exc:
+        raise InvalidJsonError("The body cannot be read as its headers describe it.") from exc
 
 
 def _wait_s(request: web.Request) -> float:

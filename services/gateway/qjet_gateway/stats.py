@@ -6,11 +6,12 @@ They come from JetStream itself, so every gateway shows the same and a restart l
 from typing import Annotated
 
 from msgspec import Meta, Struct
+from nats.js.errors import NotFoundError
 
 from qjet_gateway.cluster import Cluster
 from qjet_shared import subjects
 from qjet_shared.broker import Broker
-from qjet_shared.errors import translated
+from qjet_shared.errors import BrokerUnavailableError, translated
 from qjet_shared.metrics import GatewayMetrics
 
 _SERVICES = ("gateway", "executor", "resultstore")
@@ -61,6 +62,13 @@ async def take_snapshot(broker: Broker, cluster: Cluster) -> Snapshot:
         BrokerUnavailableError: JetStream does not answer.
     """
     broker.require_connection()
+    try:
+        return await _take(broker, cluster)
+    except NotFoundError as exc:
+        raise BrokerUnavailableError("The streams do not exist yet.") from exc
+
+
+async def _take(broker: Broker, cluster: Cluster) -> Snapshot:
     js = broker.js
     with translated(subjects.TASKS_STREAM):
         executors = await js.consumer_info(subjects.TASKS_STREAM, subjects.EXECUTORS_CONSUMER)

@@ -18,6 +18,7 @@ from qjet_shared.broker import EXPECT_EMPTY, Broker
 from qjet_shared.errors import AlreadyThereError
 from qjet_shared.messages import Event, StoredState, Task, TaskError, utc_now
 from qjet_shared.metrics import ResultstoreMetrics
+from qjet_shared.requests import ROOM_FOR_HEADERS
 from qjet_shared.retrying import patiently
 
 log = logging.getLogger(__name__)
@@ -83,7 +84,7 @@ class Store:
         """Read a result; one that cannot be read still ends its task, with an error."""
         try:
             state = msgspec.json.decode(data, type=StoredState)
-            if subjects.token(state.task_id) == key:
+            if subjects.token(state.task_id) == key and self._fits(data):
                 return state, data
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             pass
@@ -93,6 +94,9 @@ class Store:
         payload = msgspec.json.encode(task)
         return msgspec.json.decode(payload, type=StoredState), payload
 
+    def _fits(self, entry: bytes) -> bool:
+        return len(entry) <= self._broker.nc.max_payload - ROOM_FOR_HEADERS
+
     @patiently
     async def _settle(self, key: str, state: StoredState, entry: bytes) -> bool:
         """Write the entry, then the event; False if there was an entry, which then stands."""
@@ -100,7 +104,7 @@ class Store:
         try:
             await self._broker.publish(subject, entry, EXPECT_EMPTY)
         except AlreadyThereError:
-            standing = await self._broker.last(subjects.RESULTS_BUCKET_STREAM, subject)
+            standing = await self._broker.entry(key)
             if standing is not None:  # else an operator has deleted it
                 self._metrics.duplicates.inc()
                 await self._announce(key, msgspec.json.decode(standing.data, type=StoredState))
