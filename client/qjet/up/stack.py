@@ -202,9 +202,8 @@ class Stack:
     async def _end(self) -> None:
         """Stop what takes work in first, and the broker last."""
         self._web.close()  # nobody new; the gateway has its own copy for those it has
-        gateway_first = sorted(self._processes, key=lambda p: _stop_rank(p.program.name))
-        for rank in sorted({_stop_rank(p.program.name) for p in gateway_first}):
-            group = [p for p in gateway_first if _stop_rank(p.program.name) == rank]
+        for rank in sorted({_stop_rank(p.program.name) for p in self._processes}):
+            group = [p for p in self._processes if _stop_rank(p.program.name) == rank]
             await asyncio.gather(*(process.stop() for process in group))
 
     def _report(self, text: str) -> None:
