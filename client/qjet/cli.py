@@ -79,10 +79,21 @@ def run_circuit(client: Client, arguments: argparse.Namespace, console: Console)
         with console.status(f"task {task_id}"):
             task = client.wait(task_id)
     except KeyboardInterrupt:
-        sys.stderr.write(f"interrupted; the task goes on: qjet result {task_id}\n")
+        _cancel_interrupted(client, task_id)
         raise
     show_task(task, console)
     return _code(task)
+
+
+def _cancel_interrupted(client: Client, task_id: str) -> None:
+    """Cancel what nobody waits for any more, and say what became of it."""
+    try:
+        said = client.cancel(task_id).message
+    except RequestError as exc:
+        said = exc.problem.detail
+    except UnreachableError:
+        said = "It may go on."
+    sys.stderr.write(f"interrupted; {said} See it with: qjet status {task_id}\n")
 
 
 def _add_run(commands: Any) -> None:
@@ -102,7 +113,8 @@ def _add_submit(commands: Any) -> None:
 def _add_reading(commands: Any) -> None:
     status = commands.add_parser("status", help="show where a task is")
     result = commands.add_parser("result", help="wait for a task and print its counts")
-    for command, function in ((status, _status), (result, _result)):
+    cancel = commands.add_parser("cancel", help="cancel a task that has not finished")
+    for command, function in ((status, _status), (result, _result), (cancel, _cancel)):
         command.add_argument("task_id")
         _add_common(command)
         command.set_defaults(command=function)
@@ -165,14 +177,23 @@ def _submit(arguments: argparse.Namespace) -> int:
     return FINE
 
 
+def _cancel(arguments: argparse.Namespace) -> int:
+    with _client(arguments) as client:
+        _show_state(client.cancel(arguments.task_id), arguments)
+    return FINE
+
+
 def _status(arguments: argparse.Namespace) -> int:
     with _client(arguments) as client:
-        task = client.get(arguments.task_id)
+        _show_state(client.get(arguments.task_id), arguments)
+    return FINE
+
+
+def _show_state(task: Task, arguments: argparse.Namespace) -> None:
     if arguments.json:
         _print_json(task)
     else:
         print(f"{task.status}  {task.message}")
-    return FINE
 
 
 def _result(arguments: argparse.Namespace) -> int:

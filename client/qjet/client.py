@@ -4,9 +4,11 @@ import time
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 from urllib.parse import quote
+from uuid import uuid4
 
 import httpx
 import msgspec
+import stamina
 
 from qjet_shared.messages import Accepted, Problem, Submission, Task
 
@@ -14,7 +16,15 @@ DEFAULT_URL: Final = "http://127.0.0.1:8000"
 _LONGEST_POLL_S: Final = 30.0
 _TIMEOUT_S: Final = 10.0
 
-Answer = TypeVar("Answer", Accepted, Task)
+_TRIES: Final = 4
+_PASSING: Final = frozenset({"queue_full", "broker_unavailable"})
+
+
+class Nothing(msgspec.Struct):
+    """An answer without content."""
+
+
+Answer = TypeVar("Answer", Accepted, Task, Nothing)
 
 
 class UnreachableError(Exception):
@@ -65,12 +75,15 @@ class Client:
     def submit(self, qc: str, **options: Any) -> str:
         """Hand in OpenQASM with any of `Submission`'s fields; return the task id.
 
+        A submission whose answer is lost is sent again, and is still one task.
+
         Raises:
             RequestError: the submission was refused.
-            UnreachableError: no answer; nothing is known of the submission.
+            UnreachableError: no answer, again and again; the task may or may not exist.
         """
         body = msgspec.json.encode(Submission(qc=qc, **options))
-        return self._ask(Accepted, "POST", "/tasks", content=body).task_id
+        headers = {"Content-Type": "application/json", "Idempotency-Key": str(uuid4())}
+        return self._ask_again(Accepted, "POST", "/tasks", content=body, headers=headers).task_id
 
     def get(self, task_id: str, *, wait_s: float = 0.0) -> Task:
         """Return the task, waiting at most `wait_s` seconds (60 at most) for its end.
@@ -80,8 +93,27 @@ class Client:
             UnreachableError: no answer.
         """
         params = {"wait": wait_s} if wait_s else {}
-        path = f"/tasks/{quote(task_id, safe='')}"
-        return self._ask(Task, "GET", path, params=params, timeout=_TIMEOUT_S + wait_s)
+        return self._ask_again(
+            Task, "GET", _path(task_id), params=params, timeout=_TIMEOUT_S + wait_s
+        )
+
+    def cancel(self, task_id: str) -> Task:
+        """Cancel a task that has not finished, and return it; twice is fine.
+
+        Raises:
+            RequestError: there is no such task, or it had finished.
+            UnreachableError: no answer.
+        """
+        return self._ask_again(Task, "POST", f"{_path(task_id)}/cancel")
+
+    def delete(self, task_id: str) -> None:
+        """Remove a finished task.
+
+        Raises:
+            RequestError: there is no such task, or it has not finished.
+            UnreachableError: no answer.
+        """
+        self._ask(Nothing, "DELETE", _path(task_id))
 
     def wait(self, task_id: str, *, timeout_s: float | None = None) -> Task:
         """Return the task once it is final, or as it is after `timeout_s` seconds.
@@ -99,17 +131,36 @@ class Client:
         """Submit and wait for the end. Raises as `submit` and `get`."""
         return self.wait(self.submit(qc, **options))
 
+    def _ask_again(self, kind: type[Answer], method: str, path: str, **rest: Any) -> Answer:
+        """Ask; where the server is away or full for a moment, ask again."""
+        for attempt in stamina.retry_context(
+            on=_may_pass, attempts=_TRIES, timeout=None, wait_initial=0.2, wait_max=2.0
+        ):
+            with attempt:
+                return self._ask(kind, method, path, **rest)
+        raise AssertionError  # the last attempt returned or raised
+
     def _ask(self, kind: type[Answer], method: str, path: str, **rest: Any) -> Answer:
-        headers = {"Content-Type": "application/json"} if "content" in rest else {}
         try:
-            response = self._http.request(method, path, headers=headers, **rest)
+            response = self._http.request(method, path, **rest)
         except httpx.TransportError as exc:
             raise UnreachableError(f"cannot reach {self._url}: {exc}") from exc
         try:
             if response.is_success:
-                return msgspec.json.decode(response.content, type=kind)
+                return msgspec.json.decode(response.content or b"{}", type=kind)
             problem = msgspec.json.decode(response.content, type=Problem)
         except (msgspec.DecodeError, UnicodeDecodeError) as exc:
             status = f"{response.status_code} {response.reason_phrase}"
             raise UnreachableError(f"{self._url} answered {status}, not qjet's way") from exc
         raise RequestError(problem)
+
+
+def _path(task_id: str) -> str:
+    return f"/tasks/{quote(task_id, safe='')}"
+
+
+def _may_pass(exc: Exception) -> bool:
+    """Whether to ask again: the server is away, or full."""
+    if isinstance(exc, RequestError):
+        return exc.problem.code in _PASSING
+    return isinstance(exc, UnreachableError)

@@ -8,6 +8,7 @@ import asyncio
 import logging
 import os
 import re
+import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Final, cast
@@ -18,11 +19,11 @@ from nats.js import JetStreamContext
 
 from qjet_shared import subjects
 from qjet_shared.errors import BrokerUnavailableError, translated
-from qjet_shared.requests import TIMEOUT_S, Requests, marks_deletion, require_size
+from qjet_shared.requests import DELETION, TIMEOUT_S, Requests, marks_deletion, require_size
 
 log = logging.getLogger(__name__)
 
-EXPECT_EMPTY: Final[Mapping[str, str]] = {"Nats-Expected-Last-Subject-Sequence": "0"}
+EXPECT_EMPTY: Final[Mapping[str, str]] = {subjects.EXPECTED_LAST: "0"}
 """Makes JetStream store a message only if its subject has none yet.
 
 Source: https://docs.nats.io/nats-concepts/jetstream/headers
@@ -69,11 +70,17 @@ class Broker:
         self._requests = Requests(self.nc)
         self._is_closing = False
         self._on_reconnect: list[Callable[[], None]] = []
+        self._away_since: float | None = time.monotonic()
 
     @property
     def is_connected(self) -> bool:
         """Whether a message sent now goes out now."""
         return self.nc.is_connected
+
+    @property
+    def away_s(self) -> float:
+        """For how many seconds NATS has been out of reach; 0 while it can be reached."""
+        return 0.0 if self._away_since is None else time.monotonic() - self._away_since
 
     def start(self) -> None:
         """Begin connecting; keeps trying for ever."""
@@ -131,6 +138,45 @@ class Broker:
         found = await self.last(subjects.RESULTS_BUCKET_STREAM, subjects.entry(key))
         return None if found is None or marks_deletion(found) else found
 
+    async def has_expired(self, key: str) -> bool:
+        """Whether a task's final state was announced and its entry is gone. Raises as `last`."""
+        if await self.entry(key):
+            return False
+        if not await self.first(subjects.EVENTS_STREAM, subjects.final(key, "*")):
+            return False
+        return await self.entry(key) is None  # it may have come between the two looks
+
+    async def withdraw(self, task_id: str) -> None:
+        """Take a task out of the queue, under whatever name it waits there. Raises as `forget`."""
+        for subject in subjects.names_of_task(task_id):
+            with translated(subject):
+                await self.js.purge_stream(subjects.TASKS_STREAM, subject=subject)
+
+    async def mark_deleted(self, key: str, sequence: str) -> None:
+        """Delete the entry that has this sequence number in the bucket's stream.
+
+        Raises:
+            AlreadyThereError: it is not the newest one any more.
+            BrokerUnavailableError: JetStream does not answer.
+        """
+        headers = {**DELETION, subjects.EXPECTED_LAST: sequence}
+        await self.publish(subjects.entry(key), b"", headers)
+
+    async def forget(self, key: str) -> None:
+        """Remove what a task that is gone from the bucket has left in the streams.
+
+        Raises:
+            BrokerUnavailableError: JetStream does not answer.
+        """
+        for stream, subject in (
+            (subjects.RESULTS_STREAM, subjects.result_of(key)),
+            (subjects.EVENTS_STREAM, subjects.final(key, "*")),
+            (subjects.EVENTS_STREAM, subjects.history_of(key)),
+            (subjects.EVENTS_STREAM, subjects.key_claim(key)),
+        ):
+            with translated(subject):
+                await self.js.purge_stream(stream, subject=subject)
+
     async def first(self, stream: str, subject: str) -> Msg | None:
         """Return the oldest message of a subject, which may hold wildcards. Raises as `last`."""
         self.require_connection()
@@ -156,10 +202,12 @@ class Broker:
             closed_cb=self._closed,
         )
         log.info("broker.connected")
+        self._away_since = None
         self._first.set()
 
     async def _disconnected(self) -> None:
         if not self._is_closing:
+            self._away_since = self._away_since or time.monotonic()
             log.warning("broker.disconnected")
 
     async def _closed(self) -> None:
@@ -170,6 +218,7 @@ class Broker:
             os._exit(_CONNECTION_LOST)
 
     async def _reconnected(self) -> None:
+        self._away_since = None
         log.info("broker.reconnected")
         for callback in self._on_reconnect:
             callback()

@@ -73,6 +73,20 @@ class Submission(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, 
     ] = None
 
 
+class Attempt(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A delivery of a task to an executor that came to nothing, and why.
+
+    `crashed`: it brought its sandbox down. `killed`: its sandbox was killed from outside.
+    `handed_back`: its executor was told to stop. `not_started`: it went back to the queue unrun.
+    """
+
+    delivery: Annotated[int, Meta(description="Which of its deliveries it was, from 1.")]
+    ended: Literal["crashed", "killed", "handed_back", "not_started"]
+    at: datetime
+    executor: str
+    detail: str = ""
+
+
 class TaskError(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Why a task ended with `status: error`. Lines and columns count from 1."""
 
@@ -81,6 +95,9 @@ class TaskError(Struct, frozen=True, kw_only=True, omit_defaults=True):
     line: int | None = None
     column: int | None = None
     hint: str | None = None
+    history: Annotated[
+        tuple[Attempt, ...], Meta(description="Earlier attempts, where they led to this error.")
+    ] = ()
 
 
 class Timings(Struct, frozen=True, kw_only=True):
@@ -155,11 +172,18 @@ class StoredState(Struct, frozen=True):
     blob: Blob | UnsetType = UNSET
 
 
+class Claim(Struct, frozen=True, kw_only=True):
+    """What somebody is submitting, or was, under an idempotency key."""
+
+    digest: str
+    at: datetime
+
+
 class Event(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A task changed its state."""
+    """A task changed its state, or was deleted."""
 
     task_id: str
-    status: Status
+    status: Literal["pending", "running", "completed", "error", "cancelled", "deleted"]
     at: datetime
     executor: str | None = None
     attempt: int | None = None

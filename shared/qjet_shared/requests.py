@@ -17,6 +17,7 @@ from msgspec import Struct
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
+from qjet_shared import subjects
 from qjet_shared.errors import BrokerUnavailableError, PermanentError, refusal, translated
 
 TIMEOUT_S: Final = 5.0
@@ -25,10 +26,12 @@ ROOM_FOR_HEADERS: Final = 4096
 
 _HEADER_FRAME_BYTES: Final = 16
 _STATUS: Final = "Status"
-_SEQUENCE: Final = "Nats-Sequence"
 _NOT_FOUND: Final = "404"
 _NO_RESPONDERS: Final = "503"
+_OPERATION: Final = "KV-Operation"
 _DELETED: Final = frozenset({"DEL", "PURGE"})
+DELETION: Final[Mapping[str, str]] = {_OPERATION: "DEL"}
+"""Headers of an entry that says that there is none any more. Source: NATS ADR-8."""
 
 
 class _Refused(Struct, frozen=True):
@@ -111,7 +114,7 @@ class Requests:
 def _status(msg: Msg) -> str | None:
     """Return the server's own status; a stored message may carry a header of that name too."""
     headers = msg.headers or {}
-    return headers.get(_STATUS) if _SEQUENCE not in headers and not msg.data else None
+    return headers.get(_STATUS) if subjects.SEQUENCE not in headers and not msg.data else None
 
 
 def _stored(msg: Msg) -> Msg | None:
@@ -121,7 +124,7 @@ def _stored(msg: Msg) -> Msg | None:
 def marks_deletion(entry: Msg) -> bool:
     """Whether a bucket's entry only says that there is none any more. Source: NATS ADR-8."""
     headers = entry.headers or {}
-    return headers.get("KV-Operation") in _DELETED or "Nats-Marker-Reason" in headers
+    return headers.get(_OPERATION) in _DELETED or "Nats-Marker-Reason" in headers
 
 
 def require_size(nc: Client, payload: bytes, headers: Mapping[str, str] | None = None) -> None:

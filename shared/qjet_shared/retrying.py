@@ -1,4 +1,4 @@
-"""Trying again for as long as the broker is away."""
+"""Trying again: for as long as the broker is away, or for as long as somebody waits."""
 
 from collections.abc import Callable, Coroutine
 from functools import wraps
@@ -31,3 +31,26 @@ def patiently(
             return await again(*args, **kwargs)
 
     return first_then_again
+
+
+async def for_a_moment(
+    work: Callable[[], Coroutine[Any, Any, T]],
+    *,
+    on: Callable[[Exception], bool],
+    timeout_s: float,
+) -> T:
+    """Repeat `work` with short pauses after errors that `on` accepts, for `timeout_s` seconds.
+
+    Then the last error goes on. The first try goes as in `patiently`.
+    """
+    try:
+        return await work()
+    except Exception as exc:
+        if not on(exc):
+            raise
+    async for attempt in stamina.retry_context(
+        on=on, attempts=None, timeout=timeout_s, wait_initial=0.05, wait_max=0.5, wait_jitter=0.1
+    ):
+        with attempt:
+            return await work()
+    raise AssertionError  # the last attempt returned or raised

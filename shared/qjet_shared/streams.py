@@ -52,7 +52,7 @@ def _streams(policy: StoragePolicy) -> list[api.StreamConfig]:
         api.StreamConfig(
             name=subjects.TASKS_STREAM,
             description="Submitted tasks until their result is safe",
-            subjects=[subjects.SUBMIT_ALL, subjects.TASKS_ALL],
+            subjects=[subjects.SUBMIT_ALL, *map(subjects.tasks, subjects.LANES)],
             retention=api.RetentionPolicy.WORK_QUEUE,
             storage=api.StorageType.FILE,
             discard=api.DiscardPolicy.NEW,
@@ -71,8 +71,8 @@ def _streams(policy: StoragePolicy) -> list[api.StreamConfig]:
         _kept_stream(
             policy,
             name=subjects.EVENTS_STREAM,
-            description="One final event per task, republished to qjet.events",
-            subjects=[subjects.FINAL_ALL],
+            description="One final event per task, republished to qjet.events; what led there",
+            subjects=[subjects.FINAL_ALL, subjects.HISTORY_ALL, subjects.KEYS_ALL],
             republish=api.RePublish(src=subjects.FINAL_ALL, dest=subjects.EVENTS_REPUBLISHED),
         ),
     ]
@@ -107,13 +107,21 @@ def _consumers(policy: StoragePolicy) -> list[tuple[str, api.ConsumerConfig]]:
         (
             subjects.TASKS_STREAM,
             work.evolve(
-                durable_name=subjects.EXECUTORS_CONSUMER,
-                filter_subjects=[subjects.SUBMIT_ALL, subjects.TASKS_ALL],
+                durable_name=subjects.EXECUTORS_CONSUMERS[subjects.DEFAULT_LANE],
+                filter_subjects=[subjects.SUBMIT_ALL, subjects.tasks(subjects.DEFAULT_LANE)],
+            ),
+        ),
+        (
+            subjects.TASKS_STREAM,
+            work.evolve(
+                durable_name=subjects.EXECUTORS_CONSUMERS[subjects.LARGE_LANE],
+                filter_subject=subjects.tasks(subjects.LARGE_LANE),
             ),
         ),
         (subjects.RESULTS_STREAM, work.evolve(durable_name=subjects.RESULTSTORE_CONSUMER)),
         (subjects.EVENTS_STREAM, _counter(subjects.COMPLETED_COUNTER, "completed")),
         (subjects.EVENTS_STREAM, _counter(subjects.FAILED_COUNTER, "error")),
+        (subjects.EVENTS_STREAM, _counter(subjects.CANCELLED_COUNTER, "cancelled")),
     ]
 
 

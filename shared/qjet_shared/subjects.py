@@ -17,23 +17,36 @@ RESULTS_BUCKET_STREAM: Final = f"KV_{RESULTS_BUCKET}"
 BLOBS_BUCKET: Final = "qjet-blobs"
 BLOBS_BUCKET_STREAM: Final = f"OBJ_{BLOBS_BUCKET}"
 
-EXECUTORS_CONSUMER: Final = "executors"
+DEFAULT_LANE: Final = "default"
+LARGE_LANE: Final = "large"
+LANES: Final = (DEFAULT_LANE, LARGE_LANE)
+
+EXECUTORS_CONSUMERS: Final = {DEFAULT_LANE: "executors", LARGE_LANE: "executors-large"}
 RESULTSTORE_CONSUMER: Final = "resultstore"
 COMPLETED_COUNTER: Final = "count-completed"
 FAILED_COUNTER: Final = "count-error"
+CANCELLED_COUNTER: Final = "count-cancelled"
 
 SUBMIT_PREFIX: Final = "qjet.submit."
 SUBMIT_ALL: Final = "qjet.submit.>"
-TASKS_ALL: Final = "qjet.tasks.*.*"
 RESULTS_ALL: Final = "qjet.results.*"
 FINAL_ALL: Final = "qjet.final.>"
+HISTORY_ALL: Final = "qjet.history.*"
+KEYS_ALL: Final = "qjet.keys.*"
 EVENTS_REPUBLISHED: Final = "qjet.events.>"
 HEARTBEATS_ALL: Final = "qjet.heartbeats.*.*"
 
 API_SUBMIT: Final = "qjet.api.submit"
 API_GET: Final = "qjet.api.get"
+API_CANCEL: Final = "qjet.api.cancel"
 
-DEFAULT_LANE: Final = "default"
+MSG_ID: Final = "Nats-Msg-Id"
+SEQUENCE: Final = "Nats-Sequence"
+EXPECTED_LAST: Final = "Nats-Expected-Last-Subject-Sequence"
+DIGEST: Final = "Qjet-Digest"
+"""Header: what a submission with an idempotency key asked for; goes with the task to its end."""
+CREATED_AT: Final = "Qjet-Created-At"
+"""Header: when a task was submitted that was moved to another lane since. RFC 3339."""
 
 _TASK_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,128}")
 _LITERAL: Final = re.compile(r"[^\s.*>\x00-\x1f\x7f]+(\.[^\s.*>\x00-\x1f\x7f]+)*")
@@ -78,9 +91,24 @@ def task(lane: str, task_id: str) -> str:
     return f"qjet.tasks.{lane}.{task_id}"
 
 
+def tasks(lane: str) -> str:
+    """Subject of all tasks in a lane."""
+    return f"qjet.tasks.{lane}.*"
+
+
+def names_of_task(task_id: str) -> tuple[str, ...]:
+    """List every subject that a waiting task may have in `QJET_TASKS`."""
+    return (*(task(lane, task_id) for lane in LANES), submit(task_id))
+
+
 def result(task_id: str) -> str:
     """Subject of a task's one result."""
-    return f"qjet.results.{token(task_id)}"
+    return result_of(token(task_id))
+
+
+def result_of(key: str) -> str:
+    """Subject of the result whose key in the bucket is `key`."""
+    return f"qjet.results.{key}"
 
 
 def entry(key: str) -> str:
@@ -98,6 +126,11 @@ def event(task_id: str, status: str) -> str:
     return f"qjet.events.{token(task_id)}.{status}"
 
 
+def task_id_of_event(subject: str) -> str:
+    """Return the token of the task that an event is about."""
+    return subject.split(".")[2]
+
+
 def events(status: str) -> str:
     """Subject of all tasks' events of one status."""
     return f"qjet.events.*.{status}"
@@ -106,6 +139,16 @@ def events(status: str) -> str:
 def final(key: str, status: str) -> str:
     """Subject whose stream keeps a final event once and republishes it as `event(…)`."""
     return f"qjet.final.{key}.{status}"
+
+
+def history_of(key: str) -> str:
+    """Subject whose newest message lists the attempts at a task that came to nothing."""
+    return f"qjet.history.{key}"
+
+
+def key_claim(task_id: str) -> str:
+    """Subject of the claim on the idempotency key that `task_id` was made from."""
+    return f"qjet.keys.{token(task_id)}"
 
 
 def heartbeat(service: str, instance: str) -> str:

@@ -10,78 +10,121 @@ from qjet_executor import outcomes
 from qjet_executor.delivery import Delivery, Fate
 from qjet_executor.protocol import Outcome, Phases
 from qjet_shared.errors import FieldError, InvalidJsonError
-from qjet_shared.messages import Blob, LargeResult, StoredState, Submission, Task, utc_now
+from qjet_shared.messages import (
+    Attempt,
+    Blob,
+    LargeResult,
+    StoredState,
+    Submission,
+    Task,
+    utc_now,
+)
 
 pytestmark = pytest.mark.unit
 
 
-def delivered(attempt=1, *, is_named_by_caller=False):
+def delivered(number=1, *, ended=(), **known):
     return Delivery(
         task_id="t",
-        attempt=attempt,
+        number=number,
+        lane="default",
         created_at=utc_now() - timedelta(seconds=5),
-        is_named_by_caller=is_named_by_caller,
+        history=tuple(
+            Attempt(delivery=n, ended=why, at=utc_now(), executor="e")
+            for n, why in enumerate(ended, start=1)
+        ),
+        **known,
     )
 
 
+HANDED_BACK = ("handed_back",) * 6
+
+
 @pytest.mark.parametrize(
-    ("attempt", "max_deliveries", "has_result", "expected"),
+    ("number", "ended", "max_deliveries", "has_result", "expected"),
     [
-        (1, 5, False, Fate.RUN),
-        (5, 5, False, Fate.RUN),
-        (6, 5, False, Fate.EXHAUSTED),
-        (100, 5, False, Fate.EXHAUSTED),
-        (1, 1, False, Fate.RUN),
-        (2, 1, False, Fate.EXHAUSTED),
-        (1, 5, True, Fate.DROP),
-        (5, 5, True, Fate.DROP),
-        (6, 5, True, Fate.DROP),
-        (100, 1, True, Fate.DROP),
+        (1, (), 5, False, Fate.RUN),
+        (5, (), 5, False, Fate.RUN),
+        (6, (), 5, False, Fate.EXHAUSTED),
+        (100, (), 5, False, Fate.EXHAUSTED),
+        (1, (), 1, False, Fate.RUN),
+        (2, (), 1, False, Fate.EXHAUSTED),
+        (7, HANDED_BACK, 5, False, Fate.RUN),
+        (11, HANDED_BACK, 5, False, Fate.RUN),
+        (12, HANDED_BACK, 5, False, Fate.EXHAUSTED),
+        (1, (), 5, True, Fate.DROP),
+        (6, (), 5, True, Fate.DROP),
+        (100, (), 1, True, Fate.DROP),
     ],
 )
-def test_a_delivery_is_run_dropped_or_given_up(attempt, max_deliveries, has_result, expected):
-    """A known result wins over everything; up to `max_deliveries` deliveries are run."""
-    found = fate.decide(attempt=attempt, max_deliveries=max_deliveries, has_result=has_result)
+def test_a_delivery_is_run_dropped_or_given_up(number, ended, max_deliveries, has_result, expected):
+    """A known result wins over everything; only deliveries that nobody accounts for are bounded."""
+    delivery = delivered(number, ended=ended)
+    found = fate.decide(delivery, max_deliveries=max_deliveries, has_result=has_result)
     assert found is expected
 
 
 @pytest.mark.parametrize(
-    ("attempt", "max_attempts", "delay_s"),
+    ("number", "ended", "attempt"),
     [
-        (1, 5, 0.2),
-        (2, 5, 1.0),
-        (3, 5, 5.0),
-        (4, 5, 15.0),
-        (5, 5, None),
-        (6, 5, None),
-        (1, 1, None),
-        (5, 10, 15.0),
-        (9, 10, 15.0),
-        (10, 10, None),
+        (1, (), 1),
+        (4, (), 4),
+        (4, ("killed", "not_started", "handed_back"), 3),
+        (3, ("not_started", "not_started"), 1),
     ],
 )
-def test_after_a_sandbox_died_the_task_waits_longer_each_time(attempt, max_attempts, delay_s):
-    """0.2, 1, 5, then always 15 seconds; the last attempt has no next."""
-    assert fate.retry_after_death(attempt=attempt, max_attempts=max_attempts) == delay_s
+def test_attempts_are_starts(number, ended, attempt):
+    """What went back to the queue unrun was no attempt."""
+    assert delivered(number, ended=ended).attempt == attempt
 
 
 @pytest.mark.parametrize(
-    ("attempt", "is_named_by_caller", "expected"),
-    [(1, False, False), (2, False, True), (1, True, True), (2, True, True)],
+    ("reason", "before", "max_attempts", "delay_s"),
+    [
+        ("killed", (), 5, 0.2),
+        ("killed", ("killed",), 5, 1.0),
+        ("killed", ("killed",) * 2, 5, 5.0),
+        ("killed", ("killed",) * 3, 5, 15.0),
+        ("killed", ("killed",) * 4, 5, None),
+        ("killed", (), 1, None),
+        ("killed", ("killed",) * 8, 10, 15.0),
+        ("killed", ("handed_back",) * 8, 5, 0.2),
+        ("crashed", (), 5, 0.2),
+        ("crashed", ("crashed",), 5, None),
+        ("crashed", ("killed",) * 3, 5, 0.2),
+        ("crashed", (), 1, None),
+    ],
 )
-def test_a_result_is_looked_for_where_there_may_be_one(attempt, is_named_by_caller, expected):
+def test_after_a_sandbox_died_the_task_waits_longer_each_time(
+    reason, before, max_attempts, delay_s
+):
+    """0.2, 1, 5, then always 15 seconds; what crashes twice will crash again."""
+    delivery = delivered(1 + len(before), ended=before)
+    assert fate.retry_after_death(delivery, reason, max_attempts=max_attempts) == delay_s
+
+
+@pytest.mark.parametrize(
+    ("number", "known", "expected"),
+    [
+        (1, {}, False),
+        (2, {}, True),
+        (1, {"is_named_by_caller": True}, True),
+        (1, {"is_moved": True}, True),
+        (1, {"digest": "d"}, True),
+    ],
+)
+def test_a_result_is_looked_for_where_there_may_be_one(number, known, expected):
     """The first delivery of a name the gateway made cannot have one, and saves the look."""
-    delivery = delivered(attempt, is_named_by_caller=is_named_by_caller)
-    assert fate.may_have_result(delivery) is expected
+    assert fate.may_have_result(delivered(number, **known)) is expected
 
 
 @pytest.mark.parametrize(
     ("error", "code", "says"),
     [
-        (fate.exhausted(6), "delivery_exhausted", "5 times"),
+        (fate.exhausted(delivered(6)), "delivery_exhausted", "5 times"),
         (fate.time_limit(300.0), "time_limit", "300 seconds"),
         (fate.time_limit(0.25), "time_limit", "0.25 seconds"),
-        (fate.sandbox_crashed("It died.", 5), "sandbox_crashed", "It died."),
+        (fate.sandbox_crashed("It died.", delivered(2)), "sandbox_crashed", "attempt 2"),
         (fate.bad_task_id(), "invalid_option", "128"),
         (fate.refused(InvalidJsonError("Not UTF-8.")), "qasm_syntax", "Not UTF-8."),
         (fate.refused(FieldError([("shots", "too many")])), "invalid_option", "shots: too many"),
@@ -95,7 +138,12 @@ def test_each_error_says_what_and_how_often(error, code, says):
 
 @pytest.mark.parametrize(
     "error",
-    [fate.exhausted(6), fate.time_limit(1.0), fate.sandbox_crashed("x", 5), fate.bad_task_id()],
+    [
+        fate.exhausted(delivered(6)),
+        fate.time_limit(1.0),
+        fate.sandbox_crashed("x", delivered(5)),
+        fate.bad_task_id(),
+    ],
 )
 def test_errors_about_limits_say_what_to_do(error):
     """Each has a hint."""

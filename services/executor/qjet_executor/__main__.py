@@ -3,6 +3,7 @@
 import asyncio
 
 from qjet_executor.pool import Pool, PoolShape
+from qjet_executor.seats import Seats
 from qjet_executor.settings import ExecutorSettings
 from qjet_executor.worker import Worker
 from qjet_shared import subjects
@@ -17,15 +18,24 @@ async def serve(settings: ExecutorSettings, instance: str, stop: asyncio.Event) 
     """Work until `stop` is set, then drain."""
     metrics = ExecutorMetrics()
     broker = Broker(settings.nats_url, name=instance)
-    pool = Pool(_shape(settings), metrics, on_free=lambda: puller.wake())  # noqa: PLW0108  # made below
-    worker = Worker(broker=broker, pool=pool, settings=settings, metrics=metrics, instance=instance)
-    puller = Puller(
-        broker,
-        stream=subjects.TASKS_STREAM,
-        consumer=subjects.EXECUTORS_CONSUMER,
-        room=lambda: worker.room,
-        handle=worker.accept,
+    pullers: list[Puller] = []
+
+    def wake() -> None:
+        for puller in pullers:
+            puller.wake()
+
+    seats = Seats(settings.sandbox_count)
+    pool = Pool(_shape(settings, seats), metrics, on_free=wake)
+    worker = Worker(
+        broker=broker,
+        pool=pool,
+        seats=seats,
+        settings=settings,
+        metrics=metrics,
+        instance=instance,
+        on_room=wake,
     )
+    pullers += [_puller(broker, worker, lane) for lane in subjects.LANES]
 
     def is_ready() -> bool:
         return broker.is_connected and pool.is_warm and not stop.is_set()
@@ -40,10 +50,10 @@ async def serve(settings: ExecutorSettings, instance: str, stop: asyncio.Event) 
     http = await start_http(ops_app(metrics, is_ready), settings, settings.metrics_port)
     broker.start()
     pool.start()
-    work = asyncio.create_task(_work(broker, worker, puller, pulse), name="executor.work")
+    work = asyncio.create_task(_work(broker, worker, pullers, pulse), name="executor.work")
     await stop.wait()
-    await puller.stop()
-    await worker.drain(settings.drain_s)
+    await asyncio.gather(*(puller.stop() for puller in pullers))
+    await worker.hands.drain(settings.drain_s)
     await pulse.stop()
     work.cancel()
     await pool.close()
@@ -51,16 +61,28 @@ async def serve(settings: ExecutorSettings, instance: str, stop: asyncio.Event) 
     await http.cleanup()
 
 
-async def _work(broker: Broker, worker: Worker, puller: Puller, pulse: Pulse) -> None:
+def _puller(broker: Broker, worker: Worker, lane: str) -> Puller:
+    return Puller(
+        broker,
+        stream=subjects.TASKS_STREAM,
+        consumer=subjects.EXECUTORS_CONSUMERS[lane],
+        room=lambda: worker.room(lane),
+        handle=worker.hands.accept,
+    )
+
+
+async def _work(broker: Broker, worker: Worker, pullers: list[Puller], pulse: Pulse) -> None:
     await broker.first_connection()
+    await worker.listen()
     pulse.start()
-    await puller.start()
-    await worker.keep_in_progress()
+    for puller in pullers:
+        await puller.start()
+    await worker.hands.keep_in_progress()
 
 
-def _shape(settings: ExecutorSettings) -> PoolShape:
+def _shape(settings: ExecutorSettings, seats: Seats) -> PoolShape:
     return PoolShape(
-        size=settings.sandbox_count,
+        size=seats.sandboxes,
         memory_mb=settings.memory_per_sandbox_mb,
         threads=settings.sandbox_threads,
         max_tasks=settings.sandbox_max_tasks,

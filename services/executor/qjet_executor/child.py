@@ -19,7 +19,7 @@ Message = TypeVar("Message", bound=Struct)
 
 
 class SandboxDiedError(Exception):
-    """The process ended before it answered; `reason` is `killed`, `crashed` or `start`."""
+    """The process ended before it answered: `killed`, `crashed`, `cancelled` or at its `start`."""
 
     def __init__(self, reason: str, detail: str) -> None:
         super().__init__(detail)
@@ -42,6 +42,7 @@ class Sandbox:
         self._process = process
         self._reader = reader
         self._writer = writer
+        self._is_cancelled = False
         self.jobs_done = 0
         self.unfit_for = ""
 
@@ -105,9 +106,17 @@ class Sandbox:
         self.jobs_done += 1
         return outcome
 
+    def cancel(self) -> None:
+        """End the process because nobody wants what it works on any more."""
+        self._is_cancelled = True
+        if self._process.returncode is None:
+            self._process.kill()
+
     async def gone(self) -> SandboxDiedError:
         """Wait until the process has ended, and say how."""
         code = await self._process.wait()
+        if self._is_cancelled:
+            return SandboxDiedError("cancelled", "The task was cancelled.")
         if code < 0:
             return SandboxDiedError("killed", f"The sandbox was ended by signal {-code}.")
         return SandboxDiedError("crashed", f"The sandbox ended with exit code {code}.")

@@ -26,7 +26,7 @@ class PoolShape(Struct, frozen=True, kw_only=True):
 
 
 class Pool:
-    """The executor's sandboxes. `free` of them are warm and idle."""
+    """The executor's sandboxes; `live` of them are warm."""
 
     def __init__(
         self, shape: PoolShape, metrics: ExecutorMetrics, on_free: Callable[[], None]
@@ -42,9 +42,9 @@ class Pool:
         self._is_closed = False
 
     @property
-    def free(self) -> int:
-        """How many jobs could start this moment."""
-        return len(self._idle)
+    def live(self) -> int:
+        """How many sandboxes are up, idle or busy."""
+        return len(self._idle) + len(self._busy)
 
     @property
     def is_warm(self) -> bool:

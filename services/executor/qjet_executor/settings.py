@@ -17,8 +17,9 @@ _CGROUPS: Final = Path("/sys/fs/cgroup")
 class ExecutorSettings(CommonSettings, frozen=True, kw_only=True):
     """What an executor is told; zero means "work it out from this machine".
 
-    A task whose sandbox dies is tried `max_attempts` times. One that comes back without a result
-    for other reasons, such as a drained executor, may be delivered `max_deliveries` times.
+    `sandboxes` says how many circuits run at once; there is one sandbox more, see `seats`. A task
+    whose sandbox is killed is tried `max_attempts` times. `max_deliveries` bounds how often a task
+    may come back from executors that cannot say why: they died, or lost the broker.
     """
 
     metrics_port: Port = 9101

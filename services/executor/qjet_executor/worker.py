@@ -1,18 +1,16 @@
-"""One task's way through the executor: from its delivery to its acknowledgement.
+"""One task's way through the executor: from its delivery to its result.
 
-A task is acknowledged only after its result is on disk in JetStream, and told to be in progress
-until then.
+A task is acknowledged only after its result is on disk in JetStream. What needs no sandbox is
+settled before one is taken.
 """
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Coroutine
-from contextlib import asynccontextmanager
-from datetime import datetime
-from typing import Any
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Final
 
 import msgspec
-import nats.errors
 from msgspec import Struct
 from nats.aio.msg import Msg
 
@@ -20,12 +18,15 @@ from qjet_executor import delivery as fate
 from qjet_executor import outcomes
 from qjet_executor.child import Sandbox, SandboxDiedError
 from qjet_executor.delivery import Delivery, Fate
+from qjet_executor.hands import Ended, Hand, HandBack, Hands, say
 from qjet_executor.pool import Pool
 from qjet_executor.protocol import Job, Outcome
 from qjet_executor.results import Results
+from qjet_executor.seats import Seats
 from qjet_executor.settings import ExecutorSettings
 from qjet_shared import subjects
 from qjet_shared.broker import Broker
+from qjet_shared.cost import lane_of
 from qjet_shared.errors import QjetError
 from qjet_shared.messages import Event, RunningTask, Submission, Task, TaskError, utc_now
 from qjet_shared.metrics import ExecutorMetrics
@@ -33,16 +34,7 @@ from qjet_shared.submissions import read_payload
 
 log = logging.getLogger(__name__)
 
-_HEARTBEATS_PER_ACK_WAIT = 3
-_AFTER_FAULT_S = 5.0
-
-
-class RetryLater(Exception):  # noqa: N818  # not an error: the task goes back to the queue
-    """The task goes back to the queue, to be delivered again after `delay_s` seconds."""
-
-    def __init__(self, delay_s: float) -> None:
-        super().__init__(delay_s)
-        self.delay_s = delay_s
+_SEAT_PATIENCE_S: Final = 5.0
 
 
 class Finished(Struct, frozen=True, kw_only=True):
@@ -53,158 +45,178 @@ class Finished(Struct, frozen=True, kw_only=True):
 
 
 class Worker:
-    """Handles deliveries side by side, one sandbox each."""
+    """Works on deliveries side by side, one sandbox each."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # all by name
         self,
         *,
         broker: Broker,
         pool: Pool,
+        seats: Seats,
         settings: ExecutorSettings,
         metrics: ExecutorMetrics,
         instance: str,
+        on_room: Callable[[], None],
     ) -> None:
-        """Take the parts that the composition root made."""
+        """Take the parts, and what to call whenever there may be room for another task."""
         self._broker = broker
         self._pool = pool
+        self._seats = seats
         self._settings = settings
         self._metrics = metrics
         self._instance = instance
+        self._on_room = on_room
         self._results = Results(broker)
-        self._handling: dict[asyncio.Task[None], Msg] = {}
-        self._unseated = 0
         self._running: dict[str, RunningTask] = {}
-        self._is_draining = False
-        metrics.in_flight.set_function(lambda: len(self._handling))
-
-    @property
-    def room(self) -> int:
-        """How many more tasks could start this moment."""
-        return 0 if self._is_draining else max(0, self._pool.free - self._unseated)
+        self._checking: asyncio.Task[None] | None = None
+        self.hands = Hands(
+            work=self._work,
+            results=self._results,
+            seats=seats,
+            metrics=metrics,
+            instance=instance,
+            ack_wait_s=settings.ack_wait_s,
+        )
 
     @property
     def running(self) -> tuple[RunningTask, ...]:
         """The tasks in sandboxes now."""
         return tuple(self._running.values())
 
-    def accept(self, msg: Msg) -> None:
-        """Take on a delivery; it is handled in the background, or goes back while draining."""
-        if self._is_draining:
-            work = _say(msg.nak())
-        else:
-            self._unseated += 1
-            work = self._handle(msg)
-        task = asyncio.create_task(work, name=f"task {msg.subject}")
-        self._handling[task] = msg
-        task.add_done_callback(self._handling.pop)
+    def room(self, lane: str) -> int:
+        """How many more tasks of a lane could start this moment."""
+        return 0 if self.hands.is_draining else self._seats.room(lane, self._pool.live)
 
-    async def keep_in_progress(self) -> None:
-        """Tell JetStream, again and again, that the tasks in hand are being worked on."""
-        while True:
-            await asyncio.sleep(self._settings.ack_wait_s / _HEARTBEATS_PER_ACK_WAIT)
-            for msg in list(self._handling.values()):
-                await _say(msg.in_progress())
+    async def listen(self) -> None:
+        """Hear of cancelled tasks. Needs a connection."""
+        for status in ("cancelled", "deleted"):
+            await self._broker.nc.subscribe(subjects.events(status), cb=self._hear_cancelled)
+        self._broker.on_reconnect(self._check_hands)
 
-    async def drain(self, timeout_s: float) -> None:
-        """Take no more; wait for the tasks in hand, then hand the rest back to the queue."""
-        self._is_draining = True
-        if self._handling:
-            await asyncio.wait(self._handling, timeout=timeout_s)
-        rest = dict(self._handling)
-        for task in rest:
-            task.cancel()
-        await asyncio.gather(*rest, return_exceptions=True)
-        for msg in rest.values():
-            log.info("task.handed_back", extra={"subject": msg.subject})
-            await _say(msg.nak())
+    async def _hear_cancelled(self, event: Msg) -> None:
+        self.hands.cancel(subjects.task_id_of_event(event.subject))
 
-    async def _handle(self, msg: Msg) -> None:
-        """Bring one delivery to its end: acknowledged, or back in the queue."""
-        sandbox = await self._seat()
-        delivery = fate.read_delivery(msg)
-        self._count(delivery)
+    def _check_hands(self) -> None:
+        checking = self.hands.cancel_what_has_ended()
+        self._checking = asyncio.create_task(checking, name="executor.check")
+
+    async def _work(self, hand: Hand) -> None:
+        """Bring one task to its result; raises `HandBack` where it should be tried again."""
+        self._count(hand.delivery)
+        with self._claimed(hand.delivery.lane):
+            finished = await self._finish(hand)
+        if finished is not None:
+            await self._deliver(finished, hand.delivery.digest)
+
+    @contextmanager
+    def _claimed(self, lane: str) -> Iterator[None]:
+        """Give up the task's claim to a sandbox at the end: the next may start meanwhile."""
         try:
-            try:
-                finished = await self._finish(delivery, msg.data, sandbox)
-            finally:  # the next task may start while this one's result is written
-                self._pool.give_back(sandbox)
-            if finished is not None:
-                await self._deliver(finished)
-            await _say(msg.ack())
-        except Exception as exc:
-            if not isinstance(exc, RetryLater):  # a fault of ours: never hold the task in silence
-                log.exception("task.failed", extra={"task_id": delivery.task_id})
-                exc = RetryLater(_AFTER_FAULT_S)
-            log.warning("task.retry", extra={"task_id": delivery.task_id, "in_s": exc.delay_s})
-            await _say(msg.nak(delay=exc.delay_s))
-
-    async def _seat(self) -> Sandbox:
-        """Take a sandbox; until then, the delivery counts against the room."""
-        try:
-            return await self._pool.take()
+            yield
         finally:
-            self._unseated -= 1
+            self._seats.release(lane)
+            self._on_room()
 
     def _count(self, delivery: Delivery) -> None:
-        if delivery.attempt > 1:
+        if delivery.number > 1:
             self._metrics.redeliveries.inc()
         elif delivery.is_named_by_caller:
             self._metrics.submitted.labels("subject").inc()
 
-    async def _finish(
-        self, delivery: Delivery, payload: bytes, sandbox: Sandbox
-    ) -> Finished | None:
-        """Run the task to a final state, or return None if it has one already."""
+    async def _finish(self, hand: Hand) -> Finished | None:
+        """Run the task to a final state, or return None if that is not for this delivery."""
+        delivery = hand.delivery = await self._results.recall(hand.delivery)
         has_result = fate.may_have_result(delivery) and await self._results.exist(delivery.task_id)
-        decision = fate.decide(
-            attempt=delivery.attempt,
-            max_deliveries=self._settings.max_deliveries,
-            has_result=has_result,
-        )
+        max_deliveries = self._settings.max_deliveries
+        decision = fate.decide(delivery, max_deliveries=max_deliveries, has_result=has_result)
         if decision is Fate.DROP:
             self._metrics.duplicates.inc()
             return None
         if decision is Fate.EXHAUSTED:
-            return self._failed(delivery, None, fate.exhausted(delivery.attempt))
+            return self._failed(hand, None, fate.exhausted(delivery))
+        return await self._start(hand)
+
+    async def _start(self, hand: Hand) -> Finished | None:
+        """Read the submission and run it, here or, where it is misplaced, in its own lane."""
+        delivery = hand.delivery
         if not subjects.is_task_id(delivery.task_id):
-            return self._failed(delivery, None, fate.bad_task_id())
+            return self._failed(hand, None, fate.bad_task_id())
         try:
-            submission = read_payload(payload, self._settings.limits)
+            submission = read_payload(hand.msg.data, self._settings.limits)
         except QjetError as exc:
-            return self._failed(delivery, None, fate.refused(exc))
-        return await self._simulate(delivery, submission, sandbox)
+            return self._failed(hand, None, fate.refused(exc))
+        is_misplaced = delivery.is_named_by_caller and lane_of(submission) == subjects.LARGE_LANE
+        if is_misplaced and await self._results.move(delivery, hand.msg.data):
+            return None
+        async with self._seated(hand) as sandbox:
+            if await self._was_cancelled(delivery.task_id):
+                return None
+            return await self._simulate(hand, submission, sandbox)
+
+    async def _was_cancelled(self, task_id: str) -> bool:
+        """Whether a cancel overtook the delivery; its id may have a new task since."""
+        return self.hands.is_cancelled(task_id) and await self._results.exist(task_id)
+
+    @asynccontextmanager
+    async def _seated(self, hand: Hand) -> AsyncIterator[Sandbox]:
+        """Give the task a sandbox; where none gets free soon, somebody else may have one."""
+        try:
+            async with asyncio.timeout(_SEAT_PATIENCE_S):
+                sandbox = await self._pool.take()
+        except TimeoutError as exc:
+            raise HandBack("not_started", "No sandbox was free.") from exc
+        hand.sandbox = sandbox
+        try:
+            yield sandbox
+        finally:
+            hand.sandbox = None
+            self._pool.give_back(sandbox)
 
     async def _simulate(
-        self, delivery: Delivery, submission: Submission, sandbox: Sandbox
-    ) -> Finished:
-        started_at = utc_now()
+        self, hand: Hand, submission: Submission, sandbox: Sandbox
+    ) -> Finished | None:
         timeout_s = submission.timeout_s or self._settings.task_timeout_s
-        running = RunningTask(
-            task_id=delivery.task_id, started_at=started_at, attempt=delivery.attempt
-        )
         try:
-            async with self._shown_as(running):
+            async with self._shown_as_running(hand):
                 outcome = await sandbox.run(_job(submission), timeout_s=timeout_s)
         except TimeoutError:
-            return self._failed(delivery, submission, fate.time_limit(timeout_s), started_at)
+            return self._failed(hand, submission, fate.time_limit(timeout_s))
         except SandboxDiedError as exc:
-            delay_s = fate.retry_after_death(
-                attempt=delivery.attempt, max_attempts=self._settings.max_attempts
-            )
-            if delay_s is not None:
-                raise RetryLater(delay_s) from exc
-            error = fate.sandbox_crashed(str(exc), delivery.attempt)
-            return self._failed(delivery, submission, error, started_at)
+            return self._after_death(hand, submission, exc)
         if outcome.error:
-            return self._failed(delivery, submission, outcome.error, started_at)
+            return self._failed(hand, submission, outcome.error)
         task = outcomes.completed(
-            delivery, submission, outcome, executor=self._instance, started_at=started_at
+            hand.delivery,
+            submission,
+            outcome,
+            executor=self._instance,
+            started_at=hand.started_at or utc_now(),
         )
         return Finished(task=task, outcome=outcome)
 
+    def _after_death(
+        self, hand: Hand, submission: Submission, death: SandboxDiedError
+    ) -> Finished | None:
+        """Decide on a task whose sandbox died under it."""
+        if death.reason == "cancelled":
+            return None
+        delay_s = fate.retry_after_death(
+            hand.delivery, death.reason, max_attempts=self._settings.max_attempts
+        )
+        if delay_s is not None:
+            ended: Ended = "killed" if death.reason == "killed" else "crashed"
+            raise HandBack(ended, str(death), delay_s=delay_s) from death
+        return self._failed(hand, submission, fate.sandbox_crashed(str(death), hand.delivery))
+
     @asynccontextmanager
-    async def _shown_as(self, running: RunningTask) -> AsyncIterator[None]:
+    async def _shown_as_running(self, hand: Hand) -> AsyncIterator[None]:
         """Announce that a task runs, and list it in the heartbeats until it does not."""
+        hand.started_at = utc_now()
+        running = RunningTask(
+            task_id=hand.delivery.task_id,
+            started_at=hand.started_at,
+            attempt=hand.delivery.attempt,
+        )
         self._running[running.task_id] = running
         event = Event(
             task_id=running.task_id,
@@ -215,14 +227,14 @@ class Worker:
         )
         subject = subjects.event(running.task_id, "running")
         try:
-            await _say(self._broker.announce(subject, msgspec.json.encode(event)))
+            await say(self._broker.announce(subject, msgspec.json.encode(event)))
             yield
         finally:
             self._running.pop(running.task_id, None)
 
-    async def _deliver(self, finished: Finished) -> None:
+    async def _deliver(self, finished: Finished, digest: str) -> None:
         task = finished.task
-        if not await self._results.deliver(task, finished.outcome):
+        if not await self._results.deliver(task, finished.outcome, digest):
             self._metrics.duplicates.inc()
             return
         self._metrics.finished.labels(task.status).inc()
@@ -233,18 +245,15 @@ class Worker:
                 self._metrics.phase_s.labels(phase).observe(seconds)
         log.debug("task.finished", extra={"task_id": task.task_id, "status": task.status})
 
-    def _failed(
-        self,
-        delivery: Delivery,
-        submission: Submission | None,
-        error: TaskError,
-        started_at: datetime | None = None,
-    ) -> Finished:
-        return Finished(
-            task=outcomes.failed(
-                delivery, submission, error, executor=self._instance, started_at=started_at
-            )
+    def _failed(self, hand: Hand, submission: Submission | None, error: TaskError) -> Finished:
+        task = outcomes.failed(
+            hand.delivery,
+            submission,
+            error,
+            executor=self._instance,
+            started_at=hand.started_at,
         )
+        return Finished(task=task)
 
 
 def _job(submission: Submission) -> Job:
@@ -255,11 +264,3 @@ def _job(submission: Submission) -> Job:
         method=submission.method,
         memory=submission.memory,
     )
-
-
-async def _say(message: Coroutine[Any, Any, None]) -> None:
-    """Send something that the broker copes without: lost, the message is delivered again."""
-    try:
-        await message
-    except (nats.errors.Error, QjetError) as exc:
-        log.warning("broker.unheard", extra={"error": str(exc) or type(exc).__name__})

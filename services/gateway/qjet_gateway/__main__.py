@@ -9,6 +9,7 @@ from qjet_gateway.micro import start_micro_service
 from qjet_gateway.reader import Reader
 from qjet_gateway.routes import API, BROKER, CLUSTER, METRICS, build_app
 from qjet_gateway.settings import GatewaySettings
+from qjet_gateway.submit import Entrance
 from qjet_shared.broker import Broker
 from qjet_shared.metrics import GatewayMetrics
 from qjet_shared.ops import Pulse, start_http
@@ -20,12 +21,14 @@ async def serve(settings: GatewaySettings, instance: str, stop: asyncio.Event) -
     metrics = GatewayMetrics()
     broker = Broker(settings.nats_url, name=instance)
     cluster = Cluster(broker)
+    reader = Reader(broker, cluster)
     api = Api(
         broker=broker,
-        reader=Reader(broker, cluster),
+        reader=reader,
         cluster=cluster,
-        submitted=metrics.submitted,
+        entrance=Entrance(broker, reader, cluster, metrics.submitted),
         limits=settings.limits,
+        patience_s=settings.patience_s,
     )
     pulse = Pulse(
         broker, service="gateway", instance=instance, is_ready=lambda: broker.is_connected

@@ -1,65 +1,67 @@
-"""What the gateway does, whichever door the request came in by: submit a task, read a task."""
+"""What the gateway does, whichever door the request came in by.
+
+A broker that goes away for a moment, to be restarted say, is waited for on the caller's behalf.
+"""
 
 import asyncio
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
-from typing import Final
-
-import msgspec
-from prometheus_client import Counter
+from typing import Any, Final, TypeVar
 
 from qjet_gateway.cluster import Cluster
+from qjet_gateway.errors import NotFoundError
+from qjet_gateway.idempotency import checked_key
 from qjet_gateway.reader import Reader
-from qjet_shared import subjects
+from qjet_gateway.submit import Entrance
+from qjet_gateway.withdraw import Withdrawals
 from qjet_shared.broker import Broker
-from qjet_shared.errors import BrokerUnavailableError, PermanentError
+from qjet_shared.errors import BrokerUnavailableError
 from qjet_shared.ids import new_task_id
-from qjet_shared.messages import Accepted, Event, utc_now
+from qjet_shared.messages import Accepted, Submission
+from qjet_shared.retrying import for_a_moment
 from qjet_shared.submissions import Limits, read_json, read_payload
 
 _MOMENT_S: Final = 0.05
 """Most tasks end within this time, so a long poll waits it out before it asks where the task is."""
 
-
-class NotFoundError(PermanentError):
-    """No task with this id was ever submitted, or its result has expired."""
-
-    def __init__(self) -> None:
-        super().__init__("not_found", "No task has this id, or its result has expired.")
+T = TypeVar("T")
 
 
 class Api:
     """The operations of the public contract."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # all by name
         self,
         *,
         broker: Broker,
         reader: Reader,
         cluster: Cluster,
-        submitted: Counter,
+        entrance: Entrance,
         limits: Limits,
+        patience_s: float,
     ) -> None:
-        """Take the parts that the composition root made."""
+        """Take the parts, and for how many seconds an absent broker is waited for."""
         self._broker = broker
         self._reader = reader
         self._cluster = cluster
-        self._submitted = submitted
+        self._entrance = entrance
+        self._withdrawals = Withdrawals(broker, reader, cluster)
         self._limits = limits
+        self._patience_s = patience_s
 
-    async def submit_json(self, body: bytes) -> Accepted:
-        """Accept a JSON submission; returns once it is on disk.
+    async def submit_json(self, body: bytes, *, key: str | None = None) -> Accepted:
+        """Accept a JSON submission, once per idempotency key; returns once it is on disk.
 
         Raises:
-            InvalidJsonError, FieldError: the body is not a submission.
+            InvalidJsonError, FieldError: the body is not a submission, or the key no key.
+            KeyReusedError: the key was used for another submission.
             QueueFullError, BrokerUnavailableError: nothing was accepted; try again.
         """
-        read_json(body, self._limits)
-        return await self._submit(body, source="http")
+        return await self._submit(read_json(body, self._limits), body, key, source="http")
 
-    async def submit_payload(self, payload: bytes) -> Accepted:
+    async def submit_payload(self, payload: bytes, *, key: str | None = None) -> Accepted:
         """Accept a NATS payload, JSON or bare OpenQASM. Raises as `submit_json`."""
-        read_payload(payload, self._limits)
-        return await self._submit(payload, source="nats")
+        return await self._submit(read_payload(payload, self._limits), payload, key, source="nats")
 
     async def get(self, task_id: str, *, wait_s: float = 0.0) -> bytes:
         """Return the task as JSON, at once or as soon as it is final within `wait_s` seconds.
@@ -68,6 +70,36 @@ class Api:
             NotFoundError: there is no such task.
             BrokerUnavailableError: the state cannot be read now.
         """
+        return await self._patiently(lambda: self._get(task_id, wait_s))
+
+    async def get_message(self, task_id: str) -> bytes:
+        """Return the task as JSON that fits a message: a large result is named, not contained.
+
+        Raises as `get`.
+        """
+
+        async def read() -> bytes:
+            found = await self._reader.final(task_id, is_whole=False)
+            return found.body if found else await self._get(task_id, 0)
+
+        return await self._patiently(read)
+
+    async def cancel(self, task_id: str) -> bytes:
+        """Cancel a task and return it as JSON. Raises as `Withdrawals.cancel`."""
+        return await self._patiently(lambda: self._withdrawals.cancel(task_id))
+
+    async def delete(self, task_id: str) -> None:
+        """Remove a finished task. Raises as `Withdrawals.delete`."""
+        await self._patiently(lambda: self._withdrawals.delete(task_id))
+
+    async def _submit(
+        self, submission: Submission, payload: bytes, key: str | None, *, source: str
+    ) -> Accepted:
+        admit = self._entrance.admit if key is None else self._entrance.admit_once
+        name = new_task_id() if key is None else checked_key(key)
+        return await self._patiently(lambda: admit(name, submission, payload, source=source))
+
+    async def _get(self, task_id: str, wait_s: float) -> bytes:
         with self._cluster.watching(task_id) as changed:
             is_fresh = wait_s > 0 and self._cluster.expects(task_id)
             found = None if is_fresh else await self._reader.final(task_id)
@@ -81,24 +113,14 @@ class Api:
             raise NotFoundError
         return found.body
 
-    async def _submit(self, payload: bytes, *, source: str) -> Accepted:
-        """Publish the very bytes that were checked: one write, and nothing to encode."""
-        task_id = new_task_id()
-        subject = subjects.task(subjects.DEFAULT_LANE, task_id)
-        self._cluster.expect(task_id)
-        await asyncio.gather(
-            self._broker.publish(subject, payload, {"Nats-Msg-Id": task_id}),
-            self._announce_pending(task_id),
-        )
-        self._submitted.labels(source).inc()
-        return Accepted(task_id=task_id)
+    async def _patiently(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """Try again for a moment, but not if the broker has been away for longer than that."""
 
-    async def _announce_pending(self, task_id: str) -> None:
-        """Tell of the task while the broker still writes it: afterwards, it may already run."""
-        event = Event(task_id=task_id, status="pending", at=utc_now())
-        subject = subjects.event(task_id, "pending")
-        with suppress(BrokerUnavailableError):  # then the submission itself fails, and says so
-            await self._broker.announce(subject, msgspec.json.encode(event))
+        def is_passing(exc: Exception) -> bool:
+            is_transient = isinstance(exc, BrokerUnavailableError)
+            return is_transient and self._broker.away_s < self._patience_s
+
+        return await for_a_moment(work, on=is_passing, timeout_s=self._patience_s)
 
 
 async def _set_within(event: asyncio.Event, seconds: float) -> bool:

@@ -12,12 +12,12 @@ from nats.micro import add_service
 from nats.micro.request import Request
 from nats.micro.service import EndpointConfig, Service, ServiceConfig
 
+from qjet_gateway import idempotency
 from qjet_gateway.api import Api
 from qjet_gateway.problems import problem_of
 from qjet_shared import __version__, subjects
 from qjet_shared.broker import Broker
-from qjet_shared.errors import PermanentError, QjetError
-from qjet_shared.requests import ROOM_FOR_HEADERS
+from qjet_shared.errors import QjetError
 
 log = logging.getLogger(__name__)
 
@@ -29,10 +29,14 @@ async def start_micro_service(broker: Broker, api: Api) -> Service:
     """Register the service and its endpoints. Needs a connection."""
 
     async def submit(request: Request) -> bytes:
-        return msgspec.json.encode(await api.submit_payload(request.data))
+        key = (request.headers or {}).get(idempotency.HEADER)
+        return msgspec.json.encode(await api.submit_payload(request.data, key=key))
 
     async def get(request: Request) -> bytes:
-        return await api.get(request.data.decode("utf-8", "replace").strip())
+        return await api.get_message(_task_id(request))
+
+    async def cancel(request: Request) -> bytes:
+        return await api.cancel(_task_id(request))
 
     service = await add_service(
         broker.nc,
@@ -43,21 +47,24 @@ async def start_micro_service(broker: Broker, api: Api) -> Service:
     for name, subject, endpoint in (
         ("submit", subjects.API_SUBMIT, submit),
         ("get", subjects.API_GET, get),
+        ("cancel", subjects.API_CANCEL, cancel),
     ):
         await service.add_endpoint(
-            EndpointConfig(
-                name=name, subject=subject, handler=_answering(endpoint, broker.nc.max_payload)
-            )
+            EndpointConfig(name=name, subject=subject, handler=_answering(endpoint))
         )
     return service
 
 
-def _answering(endpoint: Endpoint, max_payload: int) -> Callable[[Request], Awaitable[None]]:
+def _task_id(request: Request) -> str:
+    return request.data.decode("utf-8", "replace").strip()
+
+
+def _answering(endpoint: Endpoint) -> Callable[[Request], Awaitable[None]]:
     """Answer with what `endpoint` returns, or with a problem in the service error headers."""
 
     async def answer(request: Request) -> None:
         try:
-            await request.respond(_sized(await endpoint(request), max_payload))
+            await request.respond(await endpoint(request))
         except QjetError as exc:
             problem = problem_of(exc)
             headline = " ".join(problem.detail.split())[:_LONGEST_HEADLINE]
@@ -68,11 +75,3 @@ def _answering(endpoint: Endpoint, max_payload: int) -> Callable[[Request], Awai
             await request.respond_error("500", "Something went wrong here; it was logged.")
 
     return answer
-
-
-def _sized(body: bytes, max_payload: int) -> bytes:
-    if len(body) > max_payload - ROOM_FOR_HEADERS:
-        raise PermanentError(
-            "payload_too_large", "The result is larger than a message; read it over HTTP."
-        )
-    return body

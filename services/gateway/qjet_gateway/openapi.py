@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
+from qjet_gateway import idempotency
 from qjet_gateway.health import Health
 from qjet_gateway.problems import CONTENT_TYPE
 from qjet_gateway.routes import LONGEST_WAIT_S
@@ -17,6 +18,12 @@ from qjet_shared.submissions import Limits
 
 _REF: Final = "#/components/schemas/{name}"
 _TASK_ID: Final = "01a1b2c3-d4e5-7f60-8a9b-0c1d2e3f4a5b"
+_TASK_ID_PARAMETER: Final = {
+    "name": "task_id",
+    "in": "path",
+    "required": True,
+    "schema": {"type": "string"},
+}
 _TYPES: Final = (Submission, Accepted, Task, Problem, Health, Snapshot)
 
 
@@ -38,7 +45,8 @@ def document(limits: Limits) -> dict[str, Any]:
         },
         "paths": {
             "/tasks": {"post": _post_task()},
-            "/tasks/{task_id}": {"get": _get_task()},
+            "/tasks/{task_id}": {"get": _get_task(), "delete": _delete_task()},
+            "/tasks/{task_id}/cancel": {"post": _cancel_task()},
             "/health": {"get": _get_health()},
             "/health/live": {"get": _probe("Whether the process runs")},
             "/health/ready": {"get": _probe("Whether submissions are accepted")},
@@ -55,6 +63,15 @@ def _post_task() -> dict[str, Any]:
         "summary": "Submit a circuit",
         "operationId": "submitTask",
         "tags": ["tasks"],
+        "parameters": [
+            {
+                "name": idempotency.HEADER,
+                "in": "header",
+                "description": "A name of your own for this submission. Sent again with the same "
+                "key, after a lost answer say, it gives the same task.",
+                "schema": {"type": "string", "minLength": 1, "maxLength": 255},
+            }
+        ],
         "requestBody": {
             "required": True,
             "content": {
@@ -73,7 +90,7 @@ def _post_task() -> dict[str, Any]:
                 "headers": {"Location": location},
                 "content": _json("Accepted", accepted),
             },
-            **_problems(400, 413, 415, 422, 429, 503),
+            **_problems(400, 409, 413, 415, 422, 429, 503),
         },
     }
 
@@ -91,7 +108,7 @@ def _get_task() -> dict[str, Any]:
         "operationId": "getTask",
         "tags": ["tasks"],
         "parameters": [
-            {"name": "task_id", "in": "path", "required": True, "schema": {"type": "string"}},
+            _TASK_ID_PARAMETER,
             {
                 "name": "wait",
                 "in": "query",
@@ -103,6 +120,39 @@ def _get_task() -> dict[str, Any]:
         "responses": {
             "200": {"description": "The task as it is.", "content": _json("Task", task)},
             **_problems(404, 422, 503),
+        },
+    }
+
+
+def _cancel_task() -> dict[str, Any]:
+    task = {
+        "task_id": _TASK_ID,
+        "status": "cancelled",
+        "message": "The task was cancelled.",
+    }
+    return {
+        "summary": "Cancel a task that has not finished",
+        "description": "A waiting task never starts, a running one is stopped. "
+        "Cancelling twice is fine.",
+        "operationId": "cancelTask",
+        "tags": ["tasks"],
+        "parameters": [_TASK_ID_PARAMETER],
+        "responses": {
+            "200": {"description": "The cancelled task.", "content": _json("Task", task)},
+            **_problems(404, 409, 503),
+        },
+    }
+
+
+def _delete_task() -> dict[str, Any]:
+    return {
+        "summary": "Remove a finished task",
+        "operationId": "deleteTask",
+        "tags": ["tasks"],
+        "parameters": [_TASK_ID_PARAMETER],
+        "responses": {
+            "204": {"description": "It is gone, and its id is free."},
+            **_problems(404, 409, 503),
         },
     }
 
@@ -144,6 +194,7 @@ def _problems(*statuses: int) -> dict[str, Any]:
     names = {
         400: "The body is not JSON.",
         404: "No such task.",
+        409: "The task's state, or its key's earlier use, does not allow it.",
         413: "The body is too large.",
         415: "The body is not declared as JSON.",
         422: "The input is not valid; `errors` names each field.",

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import msgspec
 from msgspec import UNSET, Struct
+from nats.aio.msg import Msg
 
 from qjet_gateway.cluster import Cluster
 from qjet_shared import subjects
@@ -29,10 +30,11 @@ _NO_LIMITS: Final = Limits(max_shots=2**63 - 1, max_timeout_s=float("inf"))
 
 
 class Found(Struct, frozen=True, kw_only=True):
-    """A task as JSON, and whether its state is final."""
+    """A task as JSON, whether its state is final, and the digest of a submission with a key."""
 
     body: bytes
     is_final: bool
+    digest: str = ""
 
 
 class Reader:
@@ -73,16 +75,19 @@ class Reader:
                 return found
         return await self.read(task_id)
 
-    async def final(self, task_id: str) -> Found | None:
-        """Return the task if its state is final."""
+    async def final(self, task_id: str, *, is_whole: bool = True) -> Found | None:
+        """Return the task if its state is final, with what was too large for a message or without.
+
+        Raises as `read`.
+        """
         entry = await self._broker.entry(subjects.token(task_id))
         if entry is None:
             return None
         body = entry.data
         state = msgspec.json.decode(body, type=StoredState)
-        if state.blob is not UNSET:
+        if state.blob is not UNSET and is_whole:
             body = await self._with_blob(body, state.blob.name)
-        return Found(body=body, is_final=True)
+        return Found(body=body, is_final=True, digest=_digest(entry))
 
     async def _with_blob(self, body: bytes, name: str) -> bytes:
         """Put the large members back into a task, as the JSON text they are stored as."""
@@ -101,15 +106,16 @@ class Reader:
         return msgspec.json.encode(whole)
 
     async def _waiting(self, task_id: str) -> Found | None:
-        """Look in the task stream, under either name a task can have there."""
+        """Look in the task stream, under every name a task can have there."""
         if not subjects.is_literal(task_id):
             return None
-        by_gateway, by_caller = await asyncio.gather(
-            self._broker.first(subjects.TASKS_STREAM, subjects.task("*", task_id)),
-            self._broker.first(subjects.TASKS_STREAM, subjects.submit(task_id)),
+        found = await asyncio.gather(
+            *(
+                self._broker.first(subjects.TASKS_STREAM, subject)
+                for subject in subjects.names_of_task(task_id)
+            )
         )
-        msg = by_gateway or by_caller
-        return self._unfinished(task_id, msg.data, stored_at(msg)) if msg else None
+        return next((self._unfinished(task_id, msg) for msg in found if msg), None)
 
     async def _on_its_way(self, task_id: str) -> Found | None:
         """Look in the results stream: there, a task is done but not yet final.
@@ -117,16 +123,12 @@ class Reader:
         Once announced it was final; if the bucket has nothing then, the entry has expired.
         """
         msg = await self._broker.first(subjects.RESULTS_STREAM, subjects.result(task_id))
-        if msg is None:
+        if msg is None or await self._broker.has_expired(subjects.token(task_id)):
             return None
-        if await self._broker.first(
-            subjects.EVENTS_STREAM, subjects.final(subjects.token(task_id), "*")
-        ):
-            return None
-        return _not_yet_final(task_id, msg.data)
+        return _not_yet_final(task_id, msg)
 
-    def _unfinished(self, task_id: str, payload: bytes, created_at: datetime | None) -> Found:
-        submission = _readable(payload)
+    def _unfinished(self, task_id: str, msg: Msg) -> Found:
+        submission = _readable(msg.data)
         running = self._cluster.running(task_id)
         task = Task(
             task_id=task_id,
@@ -137,18 +139,30 @@ class Reader:
             method=submission.method if submission else None,
             tags=submission.tags if submission else (),
             name=submission.name if submission else None,
-            created_at=created_at,
+            created_at=_created_at(msg),
             started_at=running.task.started_at if running else None,
             attempts=running.task.attempt if running else 0,
             executor=running.executor if running else None,
         )
-        return Found(body=msgspec.json.encode(task), is_final=False)
+        return Found(body=msgspec.json.encode(task), is_final=False, digest=_digest(msg))
 
 
-def _not_yet_final(task_id: str, result: bytes) -> Found:
+def _digest(msg: Msg) -> str:
+    return (msg.headers or {}).get(subjects.DIGEST, "")
+
+
+def _created_at(msg: Msg) -> datetime | None:
+    """Return when a task was submitted: where it was moved since, a header tells."""
+    try:
+        return datetime.fromisoformat((msg.headers or {}).get(subjects.CREATED_AT, ""))
+    except ValueError:
+        return stored_at(msg)
+
+
+def _not_yet_final(task_id: str, msg: Msg) -> Found:
     """Show a result that is not in the bucket yet as what it is until then: a running task."""
     try:
-        task = msgspec.json.decode(result, type=Task)
+        task = msgspec.json.decode(msg.data, type=Task)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         task = Task(task_id=task_id, status="running", message="")
     shown = msgspec.structs.replace(
@@ -163,7 +177,7 @@ def _not_yet_final(task_id: str, result: bytes) -> Found:
         finished_at=None,
         timings=None,
     )
-    return Found(body=msgspec.json.encode(shown), is_final=False)
+    return Found(body=msgspec.json.encode(shown), is_final=False, digest=_digest(msg))
 
 
 def _readable(payload: bytes) -> Submission | None:

@@ -8,7 +8,7 @@ import msgspec
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
-from qjet_gateway import health, stats
+from qjet_gateway import health, idempotency, stats
 from qjet_gateway.api import Api
 from qjet_gateway.cluster import Cluster
 from qjet_gateway.problems import Handler, problems
@@ -31,6 +31,8 @@ def build_app(max_body_bytes: int) -> web.Application:
     app = web.Application(client_max_size=max_body_bytes, middlewares=[measured, problems])
     app.router.add_post("/tasks", post_task)
     app.router.add_get("/tasks/{task_id}", get_task)
+    app.router.add_delete("/tasks/{task_id}", delete_task)
+    app.router.add_post("/tasks/{task_id}/cancel", cancel_task)
     app.router.add_get("/health", get_health)
     app.router.add_get("/health/live", get_live)
     app.router.add_get("/health/ready", get_ready)
@@ -45,7 +47,8 @@ async def post_task(request: web.Request) -> web.Response:
             text=f"Send JSON with the header `Content-Type: application/json`, "
             f"not {request.content_type}."
         )
-    accepted = await request.app[API].submit_json(await _body(request))
+    key = request.headers.get(idempotency.HEADER)
+    accepted = await request.app[API].submit_json(await _body(request), key=key)
     return _json(accepted, status=202, headers={"Location": f"/tasks/{accepted.task_id}"})
 
 
@@ -54,6 +57,18 @@ async def get_task(request: web.Request) -> web.Response:
     task_id = request.match_info["task_id"]
     body = await request.app[API].get(task_id, wait_s=_wait_s(request))
     return web.Response(body=body, content_type="application/json")
+
+
+async def cancel_task(request: web.Request) -> web.Response:
+    """Cancel a task and show it."""
+    body = await request.app[API].cancel(request.match_info["task_id"])
+    return web.Response(body=body, content_type="application/json")
+
+
+async def delete_task(request: web.Request) -> web.Response:
+    """Remove a finished task."""
+    await request.app[API].delete(request.match_info["task_id"])
+    return web.Response(status=204)
 
 
 async def get_health(request: web.Request) -> web.Response:

@@ -32,6 +32,7 @@ class TaskStats(Struct, frozen=True, kw_only=True):
     total: int
     completed: int
     failed: int
+    cancelled: int
     success_rate: Annotated[float, Meta(description="completed / (completed + failed); 0 to 1.")]
 
 
@@ -71,14 +72,19 @@ async def take_snapshot(broker: Broker, cluster: Cluster) -> Snapshot:
 async def _take(broker: Broker, cluster: Cluster) -> Snapshot:
     js = broker.js
     with translated(subjects.TASKS_STREAM):
-        executors = await js.consumer_info(subjects.TASKS_STREAM, subjects.EXECUTORS_CONSUMER)
+        lanes = [
+            await js.consumer_info(subjects.TASKS_STREAM, consumer)
+            for consumer in subjects.EXECUTORS_CONSUMERS.values()
+        ]
         tasks = (await js.stream_info(subjects.TASKS_STREAM)).state
         results = (await js.stream_info(subjects.RESULTS_STREAM)).state
         completed = await _counted(broker, subjects.COMPLETED_COUNTER)
         failed = await _counted(broker, subjects.FAILED_COUNTER)
-    pending, taken = executors.num_pending or 0, executors.num_ack_pending or 0
+        cancelled = await _counted(broker, subjects.CANCELLED_COUNTER)
+    pending = sum(lane.num_pending or 0 for lane in lanes)
+    taken = sum(lane.num_ack_pending or 0 for lane in lanes)
     active = min(cluster.running_count, taken)
-    finished = completed + failed
+    judged = completed + failed
     return Snapshot(
         queue_stats=QueueStats(
             pending_tasks=pending,
@@ -87,10 +93,11 @@ async def _take(broker: Broker, cluster: Cluster) -> Snapshot:
             completed_tasks=completed,
         ),
         task_stats=TaskStats(
-            total=pending + taken + finished,
+            total=pending + taken + judged + cancelled,
             completed=completed,
             failed=failed,
-            success_rate=completed / finished if finished else 0.0,
+            cancelled=cancelled,
+            success_rate=completed / judged if judged else 0.0,
         ),
         nats_stats=NatsStats(
             connected=broker.is_connected,
@@ -113,6 +120,7 @@ def show(snapshot: Snapshot, cluster: Cluster, metrics: GatewayMetrics) -> None:
     metrics.tasks.labels("reserved").set(queue.reserved_tasks)
     metrics.tasks.labels("completed").set(tasks.completed)
     metrics.tasks.labels("error").set(tasks.failed)
+    metrics.tasks.labels("cancelled").set(tasks.cancelled)
     for service in _SERVICES:
         metrics.live_instances.labels(service).set(cluster.live(service))
 

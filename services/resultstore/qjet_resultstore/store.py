@@ -14,11 +14,11 @@ import nats.errors
 from nats.aio.msg import Msg
 
 from qjet_shared import subjects
-from qjet_shared.broker import EXPECT_EMPTY, Broker
+from qjet_shared.broker import EXPECT_EMPTY, Broker, stored_at
 from qjet_shared.errors import AlreadyThereError
 from qjet_shared.messages import Event, StoredState, Task, TaskError, utc_now
 from qjet_shared.metrics import ResultstoreMetrics
-from qjet_shared.requests import ROOM_FOR_HEADERS
+from qjet_shared.requests import ROOM_FOR_HEADERS, marks_deletion
 from qjet_shared.retrying import patiently
 
 log = logging.getLogger(__name__)
@@ -72,13 +72,15 @@ class Store:
             await asyncio.wait([before])
         key = subjects.key_of(msg.subject)
         state, entry = self._read(key, msg.data)
-        if await self._settle(key, state, entry):
-            delay_s = (utc_now() - msg.metadata.timestamp).total_seconds()
-            self._metrics.store_s.observe(delay_s)
         try:
+            if await self._settle(key, state, entry, msg):
+                delay_s = (utc_now() - msg.metadata.timestamp).total_seconds()
+                self._metrics.store_s.observe(delay_s)
             await msg.ack()
         except nats.errors.Error as exc:
             log.warning("broker.unheard", extra={"error": str(exc)})
+        except Exception:  # without an acknowledgement, the result is delivered again
+            log.exception("result.failed", extra={"key": key})
 
     def _read(self, key: str, data: bytes) -> tuple[StoredState, bytes]:
         """Read a result; one that cannot be read still ends its task, with an error."""
@@ -98,20 +100,31 @@ class Store:
         return len(entry) <= self._broker.nc.max_payload - ROOM_FOR_HEADERS
 
     @patiently
-    async def _settle(self, key: str, state: StoredState, entry: bytes) -> bool:
+    async def _settle(self, key: str, state: StoredState, entry: bytes, msg: Msg) -> bool:
         """Write the entry, then the event; False if there was an entry, which then stands."""
-        subject = subjects.entry(key)
+        digest = (msg.headers or {}).get(subjects.DIGEST)
+        headers = {subjects.DIGEST: digest} if digest else {}
         try:
-            await self._broker.publish(subject, entry, EXPECT_EMPTY)
+            await self._broker.publish(subjects.entry(key), entry, {**headers, **EXPECT_EMPTY})
         except AlreadyThereError:
-            standing = await self._broker.entry(key)
-            if standing is not None:  # else an operator has deleted it
+            newest = await self._broker.last(subjects.RESULTS_BUCKET_STREAM, subjects.entry(key))
+            if newest is not None and not marks_deletion(newest):
                 self._metrics.duplicates.inc()
-                await self._announce(key, msgspec.json.decode(standing.data, type=StoredState))
-            return False
+                await self._conclude(key, msgspec.json.decode(newest.data, type=StoredState))
+                return False
+            if newest is None or not _is_after(msg, newest):
+                return False  # a result of the task that was deleted
+            headers[subjects.EXPECTED_LAST] = (newest.headers or {})[subjects.SEQUENCE]
+            await self._broker.publish(subjects.entry(key), entry, headers)
         self._metrics.stored.labels(state.status).inc()
-        await self._announce(key, state)
+        await self._conclude(key, state)
         return True
+
+    async def _conclude(self, key: str, state: StoredState) -> None:
+        """Do what follows from an entry: nobody starts a cancelled task; everybody hears."""
+        if state.status == "cancelled":
+            await self._broker.withdraw(state.task_id)
+        await self._announce(key, state)
 
     async def _announce(self, key: str, state: StoredState) -> None:
         """Publish the final event, unless it was."""
@@ -123,6 +136,12 @@ class Store:
             await self._broker.publish(subject, msgspec.json.encode(event), EXPECT_EMPTY)
         except AlreadyThereError:
             log.debug("event.repeated", extra={"task_id": state.task_id})
+
+
+def _is_after(result: Msg, deletion: Msg) -> bool:
+    """Whether a result came after its id was freed, so that it is a new task's."""
+    deleted_at = stored_at(deletion)
+    return deleted_at is not None and result.metadata.timestamp > deleted_at
 
 
 def _unreadable(key: str) -> Task:

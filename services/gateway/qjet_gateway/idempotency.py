@@ -1,0 +1,88 @@
+"""One task per idempotency key: which task a key stands for, and what it was used for.
+
+The id comes from the key alone, so that every gateway knows it without asking anybody, and the
+digest of what was asked for goes with the task to its end as a header. A claim, stored only if
+there is none, decides between two different submissions that arrive under one key at once.
+
+Source: https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header/
+"""
+
+from hashlib import sha256
+from typing import Final
+from uuid import UUID
+
+import msgspec
+
+from qjet_gateway.errors import ConflictError
+from qjet_shared import subjects
+from qjet_shared.broker import EXPECT_EMPTY, Broker
+from qjet_shared.errors import AlreadyThereError, FieldError
+from qjet_shared.messages import Claim, Submission, utc_now
+
+HEADER: Final = "Idempotency-Key"
+_LONGEST_KEY: Final = 255
+_STALE_S: Final = 60.0
+"""A claim this old without a task belongs to nobody: its task expired, or was never stored."""
+
+
+class KeyReusedError(ConflictError):
+    """The key was used for something else."""
+
+    def __init__(self) -> None:
+        super().__init__(f"This {HEADER} was used for another submission; take a new one.")
+
+
+def checked_key(key: str) -> str:
+    """Return the key if it may be one.
+
+    Raises:
+        FieldError: empty, too long, or with characters that are not printable ASCII.
+    """
+    if not 0 < len(key) <= _LONGEST_KEY or not (key.isascii() and key.isprintable()):
+        raise FieldError([(HEADER, f"1 to {_LONGEST_KEY} printable ASCII characters")])
+    return key
+
+
+def task_id_of_key(key: str) -> str:
+    """Return the one task id that stands for a key: a UUID of version 8 made from its digest."""
+    digest = bytearray(sha256(b"qjet idempotency key\0" + key.encode()).digest()[:16])
+    digest[6] = digest[6] & 0x0F | 0x80
+    digest[8] = digest[8] & 0x3F | 0x80
+    return str(UUID(bytes=bytes(digest)))
+
+
+def digest_of(submission: Submission) -> str:
+    """Return a digest that is equal for submissions that ask for the same, however written."""
+    return sha256(msgspec.json.encode(submission)).hexdigest()
+
+
+async def claim(broker: Broker, task_id: str, digest: str) -> None:
+    """Claim a key that has no task for what is asked for.
+
+    Raises:
+        KeyReusedError: somebody is submitting something else under it right now.
+        BrokerUnavailableError: nothing is known.
+    """
+    subject = subjects.key_claim(task_id)
+    payload = msgspec.json.encode(Claim(digest=digest, at=utc_now()))
+    try:
+        await broker.publish(subject, payload, EXPECT_EMPTY)
+    except AlreadyThereError:
+        await _take_over(broker, subject, payload, digest)
+
+
+async def _take_over(broker: Broker, subject: str, payload: bytes, digest: str) -> None:
+    """Take a claim that says the same, or that has been left."""
+    found = await broker.last(subjects.EVENTS_STREAM, subject)
+    if found is None:  # deleted at this moment, together with its task
+        raise KeyReusedError
+    standing = msgspec.json.decode(found.data, type=Claim)
+    if standing.digest == digest:
+        return
+    if (utc_now() - standing.at).total_seconds() < _STALE_S:
+        raise KeyReusedError
+    sequence = (found.headers or {})[subjects.SEQUENCE]
+    try:
+        await broker.publish(subject, payload, {subjects.EXPECTED_LAST: sequence})
+    except AlreadyThereError as exc:
+        raise KeyReusedError from exc
