@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final, get_args
 
 import msgspec
+import stamina.instrumentation
 from rich.console import Console
 
 from qjet.client import DEFAULT_URL, Client, RequestError, UnreachableError
@@ -33,6 +34,7 @@ def main() -> None:
 def run(argv: list[str]) -> int:
     """Carry out one command and return its exit code."""
     arguments = parser().parse_args(argv)
+    stamina.instrumentation.set_on_retry_hooks([])  # what fails for good is said once
     command: Callable[[argparse.Namespace], int] = arguments.command
     try:
         return command(arguments)

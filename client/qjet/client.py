@@ -134,7 +134,7 @@ class Client:
     def _ask_again(self, kind: type[Answer], method: str, path: str, **rest: Any) -> Answer:
         """Ask; where the server is away or full for a moment, ask again."""
         for attempt in stamina.retry_context(
-            on=_may_pass, attempts=_TRIES, timeout=None, wait_initial=0.2, wait_max=2.0
+            on=_may_pass, attempts=_TRIES, wait_initial=0.2, wait_max=1.0, wait_jitter=0.1
         ):
             with attempt:
                 return self._ask(kind, method, path, **rest)

@@ -1,0 +1,115 @@
+"""What a task will cost, by its text: on the right side of the line between the lanes."""
+
+import pytest
+
+from qjet_executor.seats import Seats
+from qjet_shared.cost import LARGE_S, estimated_s, lane_of
+from qjet_shared.messages import Submission
+from tests.support.circuits import BELL, COIN_20, ENDLESS
+
+pytestmark = pytest.mark.unit
+
+HEAD = 'OPENQASM 3; include "stdgates.inc"; '
+
+
+def layers(qubits: int, count: int) -> str:
+    lines = "".join(f"h q[{n}];" for n in range(qubits)) * count
+    return f"{HEAD}qubit[{qubits}] q; bit[{qubits}] c; {lines} c = measure q;"
+
+
+DOUBLING = "gate g0 a { x a; } " + "".join(
+    f"gate g{n} a {{ g{n - 1} a; g{n - 1} a; }} " for n in range(1, 30)
+)
+
+
+@pytest.mark.parametrize(
+    ("qc", "options"),
+    [
+        (BELL, {}),
+        (BELL, {"shots": 100_000}),
+        (COIN_20, {}),
+        (layers(16, 10), {}),
+        ("OPENQASM 2.0; qreg q[3]; creg c[3]; measure q->c;", {}),
+        (layers(100, 1), {"method": "stabilizer"}),
+        (layers(100, 1), {}),
+        (HEAD + "gate g a { x a; } qubit q; bit c; g q; c = measure q;", {}),
+        ("// nothing at all", {}),
+    ],
+)
+def test_small_tasks_stay_in_the_default_lane(qc, options):
+    """What takes less than half a second."""
+    assert lane_of(Submission(qc=qc, **options)) == "default"
+
+
+@pytest.mark.parametrize(
+    ("qc", "options"),
+    [
+        (layers(25, 1), {}),
+        (layers(28, 1), {}),
+        (layers(13, 1), {"method": "density_matrix"}),
+        (ENDLESS, {}),
+        (HEAD + "for int i in [0:1000000000] { x q; }", {}),
+        (HEAD + "qubit q; pow(1000000000) @ x q;", {}),
+        (HEAD + DOUBLING + "qubit q; bit c; g29 q; c = measure q;", {}),
+        (HEAD + "qubit[N] q;", {}),
+        (BELL, {"shots": 1_000_000}),
+        (
+            layers(10, 10).replace("c = measure q;", "c = measure q; x q[0]; c = measure q;"),
+            {"shots": 1_000_000},
+        ),
+        (layers(10, 10) + "reset q;", {"shots": 100_000}),
+        (HEAD + "qubit[0x1c] q; h q;", {}),
+        ("OPENQASM 2.0; qreg a[20]; qreg b[10];" + "h a;" * 5, {}),
+        ("x;" * 2000, {}),
+    ],
+)
+def test_large_and_unknown_tasks_wait_in_their_own_lane(qc, options):
+    """What takes longer, and what cannot be told from the text."""
+    assert lane_of(Submission(qc=qc, **options)) == "large"
+
+
+def test_more_work_never_costs_less():
+    """Qubits, gates and shots each add."""
+    costs = [estimated_s(Submission(qc=layers(n, 2))) for n in range(1, 30)]
+    assert costs == sorted(costs)
+    assert costs[0] < LARGE_S < costs[-1]
+
+
+@pytest.mark.parametrize("size", [1, 2, 8])
+def test_an_idle_executor_takes_both_kinds(size):
+    """As many small tasks as run at once, and one large one."""
+    seats = Seats(size)
+    assert seats.room("large", seats.sandboxes) == 1
+    assert seats.room("default", seats.sandboxes) == size
+
+
+@pytest.mark.parametrize("size", [1, 2, 8])
+def test_large_tasks_take_every_place_but_one(size):
+    """However many there are, a small one starts at once."""
+    seats = Seats(size)
+    taken = 0
+    while seats.room("large", seats.sandboxes):
+        seats.claim("large")
+        taken += 1
+    assert taken == size
+    assert seats.room("default", seats.sandboxes) == 1
+
+
+@pytest.mark.parametrize("size", [1, 2, 8])
+def test_small_tasks_take_every_place_but_one(size):
+    """However many there are, a large one starts at once."""
+    seats = Seats(size)
+    while seats.room("default", seats.sandboxes):
+        seats.claim("default")
+    assert seats.room("large", seats.sandboxes) == 1
+    seats.claim("large")
+    assert seats.room("large", seats.sandboxes) == seats.room("default", seats.sandboxes) == 0
+    seats.release("default")
+    assert seats.room("default", seats.sandboxes) + seats.room("large", seats.sandboxes) == 1
+
+
+@pytest.mark.parametrize("live", [0, 1, 2])
+def test_sandboxes_that_are_not_up_give_no_room(live):
+    """Room never exceeds what is up."""
+    seats = Seats(4)
+    assert seats.room("default", live) + seats.room("large", live) <= live
