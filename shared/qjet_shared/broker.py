@@ -147,7 +147,12 @@ class Broker:
         return await self.entry(key) is None  # it may have come between the two looks
 
     async def withdraw(self, task_id: str) -> None:
-        """Take a task out of the queue, under whatever name it waits there. Raises as `forget`."""
+        """Take a task out of the queue, under whatever name it waits there. Raises as `forget`.
+
+        An id that is a wildcard names other people's tasks; its own ends as an error anyway.
+        """
+        if not subjects.is_literal(task_id):
+            return
         for subject in subjects.names_of_task(task_id):
             with translated(subject):
                 await self.js.purge_stream(subjects.TASKS_STREAM, subject=subject)

@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from urllib.parse import quote
 
 import aiohttp
 import pytest
@@ -166,6 +167,21 @@ async def test_a_deleted_task_is_gone_and_its_id_is_free(http, executor, nc: Nat
     await publish(nc, "again", {"qc": BELL, "shots": 6})
     assert (await final(nc, "again"))["shots"] == 6
     assert await stream_messages(nc, "QJET_EVENTS") == 1
+
+
+@pytest.mark.parametrize("task_id", ["*", ">", "a.>"])
+async def test_a_wildcard_as_an_id_withdraws_nobody_elses_task(http, nc: NatsClient, task_id):
+    """Neither a forged result nor a DELETE under such an id touches the queue."""
+    waiting = await submit(http)
+    token = "".join(c if c.isalnum() else f"={ord(c):02X}" for c in task_id)
+    forged = {"task_id": task_id, "status": "cancelled", "finished_at": "2026-01-01T00:00:00Z"}
+    await nc.jetstream().publish(f"qjet.results.{token}", json.dumps(forged).encode())
+    await wait_until(lambda: entry(nc, token), "the forged result is stored")
+    quoted = quote(task_id, safe="")
+    assert (await ask(http, "POST", f"/tasks/{quoted}/cancel"))[0] == 200
+    assert (await ask(http, "DELETE", f"/tasks/{quoted}"))[0] == 204
+    assert (await ask(http, "GET", f"/tasks/{waiting}"))[1]["status"] == "pending"
+    assert await stream_messages(nc, "QJET_TASKS") == 1
 
 
 async def test_what_is_not_finished_is_not_deleted(http):
