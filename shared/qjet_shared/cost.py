@@ -8,6 +8,7 @@ docs/performance.md.
 """
 
 import re
+from collections.abc import Iterator
 from typing import Final
 
 from qjet_shared import subjects
@@ -24,14 +25,15 @@ _PER_TENSOR_S: Final = 2e-4
 _MOST_STATE_QUBITS: Final = 40
 """Beyond, no state vector fits: such a circuit is refused, or runs on a stabilizer tableau."""
 
-_DECLARED: Final = re.compile(
-    r"\b(?:qubit\s*\[\s*(?P<new>\w+)\s*\]|qreg\s+\w+\s*\[\s*(?P<old>\w+)\s*\]|qubit\s+\w)"
+_DECLARATIONS: Final = (
+    re.compile(r"qubit\s*+\[\s*+(\w++)"),
+    re.compile(r"qreg\s++\w++\s*+\[\s*+(\w++)"),
 )
-_HARD_TO_TELL: Final = re.compile(r"\b(?:for|while|pow|ctrl|negctrl|def)\b")
-_RUNS_EACH_SHOT: Final = re.compile(r"\b(?:if|reset|switch)\b")
+_ONE_QUBIT: Final = re.compile(r"qubit\s++\w")
+_HARD_TO_TELL: Final = ("for", "while", "pow", "ctrl", "def")
+_RUNS_EACH_SHOT: Final = ("if", "reset", "switch")
 _AFTER_MEASURING: Final = re.compile(r"\b(?:measure|barrier|bit|creg)\b")
-_GATE: Final = re.compile(r"\bgate\s+(\w+)[^{]*\{([^}]*)\}")
-_CALL: Final = re.compile(r"\s*(?:inv\s*@\s*)*(\w+)")
+_CALL: Final = re.compile(r"\s*+(?:inv\s*+@\s*+)*+(\w++)")
 
 
 def lane_of(submission: Submission) -> str:
@@ -44,7 +46,7 @@ def estimated_s(submission: Submission) -> float:
     """Estimate the seconds one core needs to read and run a circuit; infinite where in doubt."""
     source = submission.qc
     qubits = _qubits(source)
-    if qubits is None or _HARD_TO_TELL.search(source):
+    if qubits is None or _has_word(source, _HARD_TO_TELL):
         return _UNKNOWN_S
     operations = _operations(source)
     runs = submission.shots if _is_dynamic(source) else 1
@@ -67,14 +69,16 @@ def _per_operation_s(method: str, qubits: int) -> float:
 
 def _qubits(source: str) -> int | None:
     """Add up the declared qubits; None where a size is no plain number."""
-    total = 0
-    for found in _DECLARED.finditer(source):
-        size = found["new"] or found["old"] or "1"
-        try:
-            total += int(size, 0)
-        except ValueError:
-            return None
-    return total
+    total = len(_ONE_QUBIT.findall(source))
+    try:
+        return total + sum(int(n, 0) for form in _DECLARATIONS for n in form.findall(source))
+    except ValueError:
+        return None
+
+
+def _has_word(source: str, words: tuple[str, ...]) -> bool:
+    """Whether one of `words` stands in the text as a word; most texts do not hold it at all."""
+    return any(word in source and re.search(rf"\b{word}\b", source) for word in words)
 
 
 def _operations(source: str) -> int:
@@ -82,9 +86,26 @@ def _operations(source: str) -> int:
     if "gate" not in source:
         return source.count(";")
     sizes: dict[str, int] = {}
-    for found in _GATE.finditer(source):
-        sizes[found[1]] = _size(found[2], sizes)
-    return _size(_GATE.sub("", source), sizes)
+    rest, position = [], 0
+    for start, name, body, end in _definitions(source):
+        rest.append(source[position:start])
+        sizes[name] = _size(body, sizes)
+        position = end
+    return _size("".join([*rest, source[position:]]), sizes)
+
+
+def _definitions(source: str) -> Iterator[tuple[int, str, str, int]]:
+    """Yield each gate definition: where it starts, its name, its body, where it ends."""
+    end = 0
+    while (start := source.find("gate", end)) >= 0:
+        opening = source.find("{", start)
+        closing = source.find("}", opening)
+        if opening < 0 or closing < 0:
+            return
+        head = source[start:opening].split("(", 1)[0].split()
+        name = head[1] if len(head) > 1 and head[0] == "gate" else ""
+        end = closing + 1
+        yield start, name, source[opening + 1 : closing], end
 
 
 def _size(statements: str, sizes: dict[str, int]) -> int:
@@ -94,7 +115,7 @@ def _size(statements: str, sizes: dict[str, int]) -> int:
 
 def _is_dynamic(source: str) -> bool:
     """Whether each shot is simulated anew: something depends on, or follows, a measurement."""
-    if _RUNS_EACH_SHOT.search(source):
+    if _has_word(source, _RUNS_EACH_SHOT):
         return True
     _, _, after = source.partition("measure")
     rest = after.split(";")[1:]
