@@ -2,23 +2,28 @@
 
 import os
 import shutil
+import subprocess
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import NoReturn
 
 import nats
 import pytest
 from nats.aio.client import Client as NatsClient
 
+from tests.support.disk import SmallDisk
 from tests.support.nats import NatsServer, nats_server
 from tests.support.services import Service, service
 
 
 def require(tool: str, name: str) -> str:
     """Return the path of an outside program, or skip; fail where QJET_REQUIRE names it."""
-    found = shutil.which(tool)
-    if found:
-        return found
-    reason = f"{tool} is not installed ({name})"
+    return shutil.which(tool) or lack(f"{tool} is not installed", name)
+
+
+def lack(what: str, name: str) -> NoReturn:
+    """Skip because of `what` is missing; fail where QJET_REQUIRE names it."""
+    reason = f"{what} ({name})"
     if name in os.environ.get("QJET_REQUIRE", "").split(","):
         pytest.fail(f"{reason}, and QJET_REQUIRE asks for it")
     pytest.skip(reason)
@@ -34,6 +39,24 @@ def nats_cli() -> str:
 def chromium() -> str:
     """A real browser."""
     return require("chromium", "chromium")
+
+
+@pytest.fixture(scope="session")
+def strace() -> str:
+    """The system call tracer, able to trace."""
+    tool = require("strace", "strace")
+    if subprocess.run([tool, "-qq", "-o", "/dev/null", "true"], check=False).returncode:
+        lack("strace may not trace here", "strace")
+    return tool
+
+
+@pytest.fixture(scope="session")
+def small_disk(tmp_path_factory: pytest.TempPathFactory) -> SmallDisk:
+    """How to run a command with a small file system of its own."""
+    trial = SmallDisk(tmp_path_factory.mktemp("disk"), size_mib=1)
+    if subprocess.run([*trial.launcher, "true"], capture_output=True, check=False).returncode:
+        lack("nothing can be mounted here", "mount")
+    return trial
 
 
 @pytest.fixture

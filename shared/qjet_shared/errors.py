@@ -83,7 +83,6 @@ class AlreadyThereError(QjetError):
 
 
 _UNREACHABLE = (
-    nats.errors.TimeoutError,
     nats.errors.NoRespondersError,
     nats.errors.ConnectionClosedError,
     nats.errors.ConnectionDrainingError,
@@ -118,7 +117,7 @@ def translated(subject: str) -> Iterator[None]:
     Raises:
         QueueFullError: the stream refused the message because it is full.
         AlreadyThereError: the subject was expected to be empty and is not.
-        BrokerUnavailableError: no answer, no connection, no stream.
+        BrokerUnavailableError: no answer in time, no connection, no stream.
         PermanentError: JetStream does not take this message.
     """
     try:
@@ -129,5 +128,7 @@ def translated(subject: str) -> Iterator[None]:
         raise refusal(
             subject, exc.code or 0, exc.err_code or 0, exc.description or "no reason"
         ) from exc
+    except TimeoutError as exc:  # nats-py's own is one, too
+        raise BrokerUnavailableError("The message broker did not answer in time.") from exc
     except _UNREACHABLE as exc:
         raise BrokerUnavailableError from exc

@@ -199,13 +199,17 @@ class RunningTask(Struct, frozen=True, kw_only=True):
 
 
 class Heartbeat(Struct, frozen=True, kw_only=True):
-    """One process tells that it lives, whether it can work, and what it works on."""
+    """One process tells that it lives, whether it can work, and what it works on.
+
+    `broker_trouble` is a sentence for operators about what keeps the broker from taking tasks.
+    """
 
     service: str
     instance: str
     version: str
     is_ready: bool
     running: tuple[RunningTask, ...] = ()
+    broker_trouble: str | None = None
 
 
 class Accepted(Struct, frozen=True, kw_only=True):

@@ -69,7 +69,7 @@ async def start_http(
 class Pulse:
     """Tells the world once a second that this process lives, and once more on `beat`."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # all but one by name
         self,
         broker: Broker,
         *,
@@ -77,6 +77,7 @@ class Pulse:
         instance: str,
         is_ready: Callable[[], bool],
         running: Callable[[], tuple[RunningTask, ...]] = tuple,
+        broker_trouble: Callable[[], str | None] = lambda: None,
     ) -> None:
         """Take who speaks and how to find out what to say."""
         self._broker = broker
@@ -84,6 +85,7 @@ class Pulse:
         self._instance = instance
         self._is_ready = is_ready
         self._running = running
+        self._broker_trouble = broker_trouble
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -105,6 +107,7 @@ class Pulse:
             version=__version__,
             is_ready=self._is_ready(),
             running=self._running(),
+            broker_trouble=self._broker_trouble(),
         )
         subject = subjects.heartbeat(self._service, self._instance)
         if not self._broker.is_connected:

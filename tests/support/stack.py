@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,12 +43,28 @@ class RunningStack:
 
 @contextmanager
 def running_stack(
-    folder: Path, *arguments: str, environ: dict[str, str] | None = None
+    folder: Path,
+    *arguments: str,
+    environ: dict[str, str] | None = None,
+    launcher: Sequence[str] = (),
 ) -> Iterator[RunningStack]:
-    """Run `qjet up` in `folder` on free ports, and end it at the end."""
+    """Run `qjet up` in `folder` on free ports, and end it at the end.
+
+    `launcher` is a command that becomes the one that follows it, in a small file system, say.
+    """
     output_file = folder / "up.log"
     data_dir = folder / "data"
-    command = [sys.executable, "-m", "qjet", "up", "--http-port", "0", "--nats-port", "0"]
+    command = [
+        *launcher,
+        sys.executable,
+        "-m",
+        "qjet",
+        "up",
+        "--http-port",
+        "0",
+        "--nats-port",
+        "0",
+    ]
     if "--data-dir" not in arguments:
         command += ["--data-dir", str(data_dir)]
     with output_file.open("wb") as output:

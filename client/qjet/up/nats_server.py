@@ -28,6 +28,8 @@ jetstream {{
   store_dir: {store_dir}
   # An acknowledged task is on disk, not in a cache.
   sync_interval: always
+  # No limit of its own: the resultstore watches the disk and closes the queue before it is full.
+  max_file_store: 1PB
 }}
 """
 

@@ -72,6 +72,11 @@ class Supervised:
             self.kill()
             await process.wait()
 
+    def restart(self) -> None:
+        """Ask it to end; it is then brought back as if it had died."""
+        if self._process and self._process.returncode is None:
+            self._process.terminate()
+
     def kill(self) -> None:
         """End it at once."""
         if self._process and self._process.returncode is None:

@@ -20,8 +20,9 @@ from qjet.cli import FINE, UsageError, add_circuit_arguments, run_circuit
 from qjet.client import Client
 from qjet.up import nats_server
 from qjet.up.process import Program, Supervised
+from qjet.up.ready import NotReadyError, until_healthy
+from qjet.up.watch import BrokerWatch
 
-_READY_TIMEOUT_S: Final = 180.0
 _BROKER_TIMEOUT_S: Final = 60.0
 _LOCK_TIMEOUT_S: Final = 3.0
 _POLL_S: Final = 0.05
@@ -66,6 +67,8 @@ class Stack:
         self._processes: list[Supervised] = []
         self._metrics: dict[str, socket.socket] = {}
         self._stop = asyncio.Event()
+        self._watching: asyncio.Task[None] | None = None
+        self._store_dir: dict[str, str] = {}
         self._trouble = ""
 
     async def run(self, tries: list[argparse.Namespace]) -> int:
@@ -135,7 +138,7 @@ class Stack:
         config = nats_server.write_config(
             self._data_dir, host=host, port=port or -1, monitor_port=-1
         )
-        await self._start(
+        broker = await self._start(
             Program(
                 name="nats-server",
                 argv=(str(server), "-c", str(config)),
@@ -148,6 +151,14 @@ class Stack:
         nats_server.write_config(
             self._data_dir, host=host, port=ports.client, monitor_port=ports.monitor
         )
+        watch = BrokerWatch(
+            monitor_url=f"http://127.0.0.1:{ports.monitor}",
+            data_dir=self._data_dir,
+            restart=broker.restart,
+            report=self._report,
+        )
+        self._watching = asyncio.create_task(watch.run(), name="up.watch")
+        self._store_dir = {"QJET_STORE_DIR": str(self._data_dir)}
         return f"nats://{_shown(host)}:{ports.client}"
 
     async def _broker_ports(self) -> nats_server.Ports:
@@ -168,6 +179,7 @@ class Stack:
         if service != "gateway":
             listener = self._metrics[name] = _listen("127.0.0.1", 0, "")
         environ = {
+            **self._store_dir,
             **os.environ,
             "QJET_NATS_URL": nats_url,
             "QJET_LISTEN_FD": str(listener.fileno()),
@@ -180,19 +192,18 @@ class Stack:
             inherit=(listener.fileno(),),
         )
 
-    async def _start(self, program: Program) -> None:
+    async def _start(self, program: Program) -> Supervised:
         process = Supervised(program, self._report, self._fail)
         self._processes.append(process)
         await process.start()
+        return process
 
     async def _until_ready(self) -> None:
         """Wait until the gateway finds every part healthy: then a task can run."""
-        deadline = time.monotonic() + _READY_TIMEOUT_S
-        async with httpx.AsyncClient() as http:
-            while not await _answers(http, f"{self._web_url}/health"):
-                if time.monotonic() > deadline:
-                    raise UsageError(f"not ready in time; see {self._data_dir / 'logs'}")
-                await asyncio.sleep(_POLL_S)
+        try:
+            await until_healthy(f"{self._web_url}/health", self._report)
+        except NotReadyError as exc:
+            raise UsageError(f"{exc} See {self._data_dir / 'logs'}.") from exc
 
     def _try(self, arguments: argparse.Namespace) -> int:
         self._say(f"\n$ qjet run {arguments.text}", style="bold")
@@ -201,6 +212,8 @@ class Stack:
 
     async def _end(self) -> None:
         """Stop what takes work in first, and the broker last."""
+        if self._watching:
+            self._watching.cancel()
         self._web.close()  # nobody new; the gateway has its own copy for those it has
         for rank in sorted({_stop_rank(p.program.name) for p in self._processes}):
             group = [p for p in self._processes if _stop_rank(p.program.name) == rank]

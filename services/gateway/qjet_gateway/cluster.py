@@ -75,6 +75,12 @@ class Cluster:
         return sum(i.is_live and i.heartbeat.service == service for i in self._instances.values())
 
     @property
+    def broker_trouble(self) -> str | None:
+        """What somebody who was heard lately finds wrong with the broker, if anything."""
+        heard = (i.heartbeat for i in self._instances.values() if i.was_heard_lately)
+        return next((h.broker_trouble for h in heard if h.broker_trouble), None)
+
+    @property
     def running_count(self) -> int:
         """How many tasks run now, also on executors that take no more."""
         return sum(len(i.running) for i in self._instances.values() if i.was_heard_lately)

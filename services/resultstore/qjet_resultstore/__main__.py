@@ -1,12 +1,8 @@
 """Starts a resultstore: `python -m qjet_resultstore`. The composition root of this service."""
 
 import asyncio
-import logging
 
-import nats.errors
-import nats.js.errors
-import stamina
-
+from qjet_resultstore.keeper import Keeper
 from qjet_resultstore.settings import ResultstoreSettings
 from qjet_resultstore.store import MOST_AT_ONCE, Store
 from qjet_shared import subjects
@@ -15,9 +11,6 @@ from qjet_shared.metrics import ResultstoreMetrics
 from qjet_shared.ops import Pulse, ops_app, start_http
 from qjet_shared.pull import Puller
 from qjet_shared.service import run_service
-from qjet_shared.streams import ensure_assets
-
-log = logging.getLogger("qjet_resultstore")
 
 
 async def serve(settings: ResultstoreSettings, instance: str, stop: asyncio.Event) -> None:
@@ -25,6 +18,7 @@ async def serve(settings: ResultstoreSettings, instance: str, stop: asyncio.Even
     metrics = ResultstoreMetrics()
     broker = Broker(settings.nats_url, name=instance)
     store = Store(broker, metrics, on_room=lambda: puller.wake())  # noqa: PLW0108  # made below
+    keeper = Keeper(broker, settings)
     have_assets = asyncio.Event()
     reconnected = asyncio.Event()
     broker.on_reconnect(reconnected.set)
@@ -40,18 +34,29 @@ async def serve(settings: ResultstoreSettings, instance: str, stop: asyncio.Even
     def is_ready() -> bool:
         return broker.is_connected and have_assets.is_set() and not stop.is_set()
 
-    pulse = Pulse(broker, service="resultstore", instance=instance, is_ready=is_ready)
+    pulse = Pulse(
+        broker,
+        service="resultstore",
+        instance=instance,
+        is_ready=is_ready,
+        broker_trouble=lambda: keeper.trouble,
+    )
 
     async def work() -> None:
         await broker.first_connection()
         pulse.start()
-        await _make_assets(broker, settings)
+        await keeper.make_assets()
         have_assets.set()
         await puller.start()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(keeper.watch_disk(), name="resultstore.disk")
+            group.create_task(remake_assets(), name="resultstore.assets")
+
+    async def remake_assets() -> None:
         while True:  # a broker that comes back may have lost its disk
             await reconnected.wait()
             reconnected.clear()
-            await _make_assets(broker, settings)
+            await keeper.make_assets()
 
     http = await start_http(ops_app(metrics, is_ready), settings, settings.metrics_port)
     broker.start()
@@ -63,21 +68,6 @@ async def serve(settings: ResultstoreSettings, instance: str, stop: asyncio.Even
     await pulse.stop()
     await broker.close()
     await http.cleanup()
-
-
-@stamina.retry(
-    on=(nats.errors.Error, nats.js.errors.Error, OSError),
-    attempts=None,
-    timeout=None,
-    wait_max=5.0,
-)
-async def _make_assets(broker: Broker, settings: ResultstoreSettings) -> None:
-    try:
-        await ensure_assets(broker.js, settings.policy)
-    except nats.errors.Error as exc:
-        log.warning("assets.failed", extra={"error": str(exc)})
-        raise
-    log.info("assets.ready")
 
 
 def main() -> None:
