@@ -5,8 +5,15 @@
 MONITOR_PORT=8222
 ENOUGH_KIB=32768
 
-answer=$(printf 'GET /healthz HTTP/1.0\r\n\r\n' | nc -w 3 127.0.0.1 "$MONITOR_PORT") || exit 1
-case $answer in
+ask() {
+  if command -v nc >/dev/null; then # busybox's wget hides the text of a 503
+    printf 'GET /healthz HTTP/1.0\r\n\r\n' | nc -w 3 127.0.0.1 "$MONITOR_PORT"
+  else
+    wget -q -O - --content-on-error "http://127.0.0.1:$MONITOR_PORT/healthz"
+  fi
+}
+
+case $(ask) in
 *'write error'*)
   free_kib=$(df -Pk /data | awk 'NR == 2 { print $4 }')
   [ "$free_kib" -ge "$ENOUGH_KIB" ] && kill 1

@@ -23,12 +23,14 @@ CALL_TIMEOUT_S = 300.0
 class ComposeStack:
     """One Compose project with three executors, and the few ways the tests look at it."""
 
-    def __init__(self) -> None:
+    def __init__(self, *more_files: Path) -> None:
+        """Take files that override parts of docker-compose.yml."""
         self._project = f"qjet-test-{secrets.token_hex(4)}"
         # Port 0: the engine takes a free one.
         ports = {"QJET_HTTP_PORT": "0", "QJET_PROMETHEUS_PORT": "0"}
         others = {k: v for k, v in os.environ.items() if not k.startswith("QJET_")}
-        self._environ = {**others, **ports}
+        files = ":".join(["docker-compose.yml", *map(str, more_files)])
+        self._environ = {**others, **ports, "COMPOSE_FILE": files}
 
     def compose(self, *arguments: str, timeout_s: float = CALL_TIMEOUT_S) -> str:
         """Run `docker compose …` on this project and return what it printed."""
@@ -108,10 +110,15 @@ def _trouble_with_docker() -> str:
 
 
 @pytest.fixture(scope="session")
-def stack() -> Iterator[ComposeStack]:
+def engine() -> None:
+    """A container engine."""
     if trouble := _trouble_with_docker():
         is_required = "docker" in os.environ.get("QJET_REQUIRE", "").split(",")
         (pytest.fail if is_required else pytest.skip)(f"no containers: {trouble}")
+
+
+@pytest.fixture(scope="session")
+def stack(engine: None) -> Iterator[ComposeStack]:
     stack = ComposeStack()
     try:
         stack.up()
