@@ -19,6 +19,7 @@ class NatsServer:
     """A nats-server with JetStream on a port of its own, which it keeps when started again."""
 
     folder: Path
+    jetstream: str = "sync_interval: always"
     process: subprocess.Popen[bytes] | None = None
     port: int = -1
 
@@ -35,7 +36,7 @@ class NatsServer:
         config.write_text(
             f'listen: "127.0.0.1:{self.port}"\nports_file_dir: "{self.folder}"\n'
             f'log_file: "{self.folder}/log"\n'
-            f'jetstream {{ store_dir: "{self.folder}/js", sync_interval: always }}\n'
+            f'jetstream {{ store_dir: "{self.folder}/js", {self.jetstream} }}\n'
         )
         self.process = subprocess.Popen([str(find_server()), "-c", str(config)])
         self.port = self._wait_port()
@@ -59,10 +60,10 @@ class NatsServer:
 
 
 @contextmanager
-def nats_server() -> Iterator[NatsServer]:
-    """Run a server for as long as the block."""
+def nats_server(**settings: str) -> Iterator[NatsServer]:
+    """Run a server for as long as the block; `settings` are those of `NatsServer`."""
     with tempfile.TemporaryDirectory() as folder:
-        server = NatsServer(Path(folder))
+        server = NatsServer(Path(folder), **settings)
         server.start()
         try:
             yield server

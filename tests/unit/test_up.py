@@ -13,6 +13,7 @@ import pytest
 from qjet.cli import UsageError
 from qjet.up import nats_server, stack
 from qjet.up.process import Program, Supervised
+from qjet.up.watch import stuck
 
 pytestmark = pytest.mark.unit
 
@@ -117,6 +118,31 @@ def test_the_servers_ports_are_read_once_written_in_full(tmp_path, text, expecte
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "x.ports").write_text(text)
     assert nats_server.read_ports(tmp_path) == expected
+
+
+WRITE_ERROR = (
+    '{"status":"unavailable","error":"JetStream stream \'$G \\u003e QJET_TASKS\' write error: '
+    'write /data/1.blk: no space left on device"}'
+)
+DISABLED = '{"status":"unavailable","error":"JetStream not enabled (10076)"}'
+
+
+@pytest.mark.parametrize(
+    ("answer", "was_fine", "expected"),
+    [
+        ('{"status":"ok"}', True, None),
+        (WRITE_ERROR, True, "write /data/1.blk: no space left on device"),
+        (WRITE_ERROR, False, "write /data/1.blk: no space left on device"),
+        (DISABLED, True, "JetStream not enabled (10076)"),
+        (DISABLED, False, None),
+        ('{"error":"JetStream stream \'x\' could not be recovered"}', True, None),
+        ("[]", True, None),
+        ("", True, None),
+    ],
+)
+def test_a_broker_is_stuck_when_only_a_restart_helps(answer, was_fine, expected):
+    """After a failed write, or once JetStream is off that was on; not while it starts."""
+    assert stuck(answer, was_fine=was_fine) == expected
 
 
 @pytest.mark.parametrize(
