@@ -1,161 +1,159 @@
-"""`make chaos`: kill real processes at random while tasks flow, then count what was lost.
+"""`make chaos`: kill, stop and restart real processes at random under load, then count.
 
-The schedule of faults comes from a seed, which is printed, as are the faults and how often tasks
-were delivered. Reads streams and bucket with a NATS client of its own. Exits 1 if any accepted
-task has no result, more than one, or no announcement.
+Starts `qjet up` with two executors, and a second gateway beside it; sends the tasks of a plan
+(`plan.py`) by several doors while its faults strike; waits until all is settled; reads what the
+broker holds with a plain NATS client; and judges that (`check.py`). Exits 1 on any violation and
+then keeps the logs. A seed repeats a plan; see `plan.py` for what that does not determine.
 """
 
 import argparse
 import asyncio
-import json
 import os
-import random
-import signal
+import shutil
+import socket
 import sys
+import tempfile
 import time
-from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Any
 
 import aiohttp
 import nats
-from nats.errors import Error as NatsError
+from nats.aio.client import Client as NatsClient
 
-from tests.support.circuits import BELL
+from qjet.up.process import Program, Supervised
+from tests.chaos import report
+from tests.chaos.check import check
+from tests.chaos.clients import ANSWER_WITHIN_S, HttpClient
+from tests.chaos.facts import Facts
+from tests.chaos.faults import Faults, Struck
+from tests.chaos.load import Load
+from tests.chaos.plan import Plan, make_plan
+from tests.chaos.witness import Witness
 from tests.support.stack import RunningStack, running_stack
 
-VICTIMS = ("qjet_gateway", "qjet_executor", "qjet_resultstore", "nats-server", "sandbox")
-SUBMITTERS = 4
-PAUSE_S = 0.04
-SETTLE_S = 180.0
+ACK_WAIT_S = 3.0
+SETTLE_S = 120.0
+ENVIRON = {
+    "QJET_ACK_WAIT_S": str(ACK_WAIT_S),
+    "QJET_SANDBOXES": "2",
+    "QJET_DRAIN_S": "3",
+    # A task may be hit by any number of faults here; none may end it.
+    "QJET_MAX_ATTEMPTS": "1000",
+    "QJET_MAX_DELIVERIES": "1000",
+}
 
 
-class Chaos:
-    """One run: what was accepted, and what was done to the stack."""
+async def play(plan: Plan, stack: RunningStack) -> tuple[Facts, list[Struck]]:
+    """Carry out the plan and return what came of it."""
+    async with AsyncExitStack() as context:
+        gateway, url = await context.enter_async_context(_second_gateway(stack))
+        session = await context.enter_async_context(_session())
+        witness = Witness(await context.enter_async_context(_client(stack.nats)))
+        nc = await context.enter_async_context(_client(stack.nats))
+        load = Load(plan, HttpClient(session, [stack.http, url]), nc)
+        faults = Faults(plan, stack, lambda: _pid(gateway), _say)
+        await witness.listen()
+        await asyncio.gather(load.run(), faults.run())
+        known = {task_id for one in load.submitted if one.is_accepted for task_id in one.task_ids}
+        _say(f"{len(known)} tasks accepted; waiting until all is settled")
+        start = time.monotonic()
+        is_settled = await witness.settled(known, SETTLE_S)
+        how = "settled" if is_settled else "NOT settled"
+        _say(f"{how} after {time.monotonic() - start:.1f} s")
+        await witness.read()
+    longest_s = max(fault.lasts_s for fault in plan.faults)
+    _say(f"deliveries by the broker: {witness.deliveries}")
+    facts = Facts(load.submitted, witness.kept, witness.overwritten, longest_s)
+    return facts, faults.struck
 
-    def __init__(self, stack: RunningStack, rng: random.Random, tasks: int) -> None:
-        self.stack = stack
-        self.rng = rng
-        self.wanted = tasks
-        self.accepted: list[str] = []
-        self.faults: Counter[str] = Counter()
-        self.refused = 0
 
-    async def run(self) -> None:
-        """Submit while killing, until enough tasks are accepted."""
-        killing = asyncio.create_task(self._kill_now_and_then())
-        async with aiohttp.ClientSession(self.stack.http) as session:
-            await asyncio.gather(*(self._submit(session) for _ in range(SUBMITTERS)))
-        killing.cancel()
-
-    async def _submit(self, session: aiohttp.ClientSession) -> None:
-        """Submit one task after another; whatever is not answered with 202 was not accepted."""
-        while len(self.accepted) < self.wanted:
-            await asyncio.sleep(PAUSE_S)  # leaves time for faults to happen among the tasks
-            try:
-                async with session.post("/tasks", json={"qc": BELL, "shots": 64}) as response:
-                    body = await response.json(content_type=None)
-                    if response.status == 202:
-                        self.accepted.append(body["task_id"])
-                        continue
-            except (aiohttp.ClientError, TimeoutError):
-                pass
-            self.refused += 1
-
-    async def _kill_now_and_then(self) -> None:
-        while True:
-            await asyncio.sleep(self.rng.uniform(0.2, 1.5))
-            victim = self.rng.choice(VICTIMS)
-            pid = self._pid(victim)
-            if pid is None:
-                continue
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                continue
-            self.faults[victim] += 1
-
-    def _pid(self, victim: str) -> int | None:
-        children = self.stack.children()
-        if victim != "sandbox":
-            return children.get(victim)
-        executor = children.get("qjet_executor")
-        if executor is None:
-            return None
+@asynccontextmanager
+async def _second_gateway(stack: RunningStack) -> AsyncIterator[tuple[Supervised, str]]:
+    """Keep another gateway running on the stack's broker, as a second host would."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        environ = {
+            "QJET_NATS_URL": stack.nats,
+            "QJET_LISTEN_FD": str(listener.fileno()),
+        }
+        program = Program(
+            name="gateway-2",
+            argv=(sys.executable, "-m", "qjet_gateway"),
+            environ={**os.environ, **ENVIRON, **environ},
+            log_file=stack.data_dir / "logs" / "gateway-2.log",
+            inherit=(listener.fileno(),),
+        )
+        gateway = Supervised(program, _say)
+        await gateway.start()
         try:
-            text = Path(f"/proc/{executor}/task/{executor}/children").read_text()
-        except OSError:
-            return None
-        pids = [int(pid) for pid in text.split()]
-        return self.rng.choice(pids) if pids else None
+            yield gateway, f"http://127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            await gateway.stop()
 
 
-async def check(chaos: Chaos) -> dict[str, Any]:
-    """Wait until the stream is empty, then compare what was accepted with what is stored."""
-    nc = await nats.connect(chaos.stack.nats, max_reconnect_attempts=-1, reconnect_time_wait=0.2)
-    js = nc.jetstream()
-    deadline = time.monotonic() + SETTLE_S
-    while time.monotonic() < deadline:
-        try:
-            stored = await _subjects(js, "KV_qjet-results", "$KV.qjet-results.>")
-            left = (await js.stream_info("QJET_TASKS")).state.messages
-            if left == 0 and len(stored) >= len(chaos.accepted):
-                break
-        except (NatsError, TimeoutError):
-            pass
-        await asyncio.sleep(0.5)
-    stored = await _subjects(js, "KV_qjet-results", "$KV.qjet-results.>")
-    results = await _subjects(js, "QJET_RESULTS", "qjet.results.>")
-    events = await _subjects(js, "QJET_EVENTS", "qjet.final.>")
-    states = await _states(js, chaos.accepted)
-    await nc.close()
-    announced = Counter(subject.split(".")[2] for subject in events)
-    keys = {subject.rsplit(".", 1)[1] for subject in stored}
-    ids = set(chaos.accepted)
-    return {
-        "accepted": len(ids),
-        "lost": sorted(ids - keys),
-        "results_not_one": sorted(i for i in ids if results.get(f"qjet.results.{i}") != 1),
-        "announcements_not_one": sorted(i for i in ids if announced[i] != 1),
-        "status": dict(Counter(state["status"] for state in states)),
-        "attempts": dict(Counter(state["attempts"] for state in states)),
-    }
+def _pid(supervised: Supervised) -> int:
+    process = supervised._process
+    return process.pid if process and process.returncode is None else 0
 
 
-async def _subjects(js: Any, stream: str, pattern: str) -> dict[str, int]:
-    """Return each subject of a stream with its number of messages."""
-    info = await js.stream_info(stream, subjects_filter=pattern)
-    return info.state.subjects or {}
+@asynccontextmanager
+async def _client(url: str) -> AsyncIterator[NatsClient]:
+    """Connect for the whole run, across every restart of the broker."""
+    nc = await nats.connect(
+        url, max_reconnect_attempts=-1, reconnect_time_wait=0.1, error_cb=_ignore
+    )
+    try:
+        yield nc
+    finally:
+        await nc.close()
 
 
-async def _states(js: Any, ids: list[str]) -> list[dict[str, Any]]:
-    bucket = await js.key_value("qjet-results")
-    found = []
-    for task_id in ids:
-        try:
-            found.append(json.loads((await bucket.get(task_id)).value))
-        except nats.js.errors.KeyNotFoundError:
-            continue
-    return found
+async def _ignore(_: Exception) -> None:
+    """Connections break all the time here."""
+
+
+def _session() -> aiohttp.ClientSession:
+    return aiohttp.ClientSession(
+        timeout=aiohttp.ClientTimeout(total=ANSWER_WITHIN_S),
+        connector=aiohttp.TCPConnector(limit=0),
+    )
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--tasks", type=int, default=10_000)
+    parser.add_argument("--seed", type=int, default=int(time.time()))
+    parser.add_argument("--report", type=Path, help="write all facts there, as JSON")
+    return parser.parse_args()
 
 
 def main() -> int:
     """Run once and say what came of it."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--tasks", type=int, default=10_000)
-    parser.add_argument("--seed", type=int, default=int(time.time()))
-    arguments = parser.parse_args()
-    print(f"seed {arguments.seed}, {arguments.tasks} tasks", flush=True)
-    with TemporaryDirectory() as folder, running_stack(Path(folder)) as stack:
-        chaos = Chaos(stack, random.Random(arguments.seed), arguments.tasks)  # noqa: S311
-        asyncio.run(chaos.run())
-        found = asyncio.run(check(chaos))
-    print(f"killed: {dict(chaos.faults)}; submissions not accepted: {chaos.refused}")
-    print(json.dumps(found, indent=2))
-    broken = found["lost"] or found["results_not_one"] or found["announcements_not_one"]
-    print("FAILED" if broken else "nothing lost, nothing doubled")
-    return 1 if broken else 0
+    arguments = _arguments()
+    plan = make_plan(arguments.seed, arguments.tasks, ack_wait_s=ACK_WAIT_S)
+    last_s = max(sending.at_s for sending in plan.sendings)
+    _say(
+        f"seed {plan.seed}: {len(plan.sendings)} tasks in {last_s:.0f} s, {len(plan.faults)} faults"
+    )
+    folder = Path(tempfile.mkdtemp(prefix="qjet-chaos-"))
+    with running_stack(folder, "--executors", "2", environ=ENVIRON) as stack:
+        facts, struck = asyncio.run(play(plan, stack))
+    violations = check(facts)
+    for line in report.lines(facts, violations):
+        _say(line)
+    if arguments.report:
+        report.write(arguments.report, plan, struck, facts, violations)
+    if violations:
+        _say(f"again: make chaos CHAOS='--seed {plan.seed} --tasks {len(plan.sendings)}'")
+        _say(f"logs:  {folder}")
+        return 1
+    shutil.rmtree(folder)
+    return 0
 
 
 if __name__ == "__main__":

@@ -33,7 +33,12 @@ class RunningStack:
 
     def children(self) -> dict[str, int]:
         """Return the process id of each process it started, by what it runs."""
-        return {name: pid for pid, name in _descendants(self.process.pid).items()}
+        return {name: pid for pid, name in descendants(self.process.pid).items()}
+
+    def pids(self, name: str) -> list[int]:
+        """Return the process ids of all that run `name`, as `children` names it, oldest first."""
+        found = descendants(self.process.pid)
+        return sorted(pid for pid, runs in found.items() if runs == name)
 
     def stop(self) -> int:
         """Ask it to stop and return its exit code."""
@@ -99,7 +104,7 @@ def _wait_ready(process: subprocess.Popen[bytes], output_file: Path) -> tuple[st
     raise AssertionError(f"qjet up did not get ready:\n{output_file.read_text()}")
 
 
-def _descendants(pid: int) -> dict[int, str]:
+def descendants(pid: int) -> dict[int, str]:
     """Return the direct children of `pid`, each with the module or program it runs."""
     found = {}
     for status in Path("/proc").glob("[0-9]*/stat"):
