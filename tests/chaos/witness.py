@@ -62,15 +62,15 @@ class Witness:
             self.of(subject.rsplit(".", 1)[1]).waiting += count
         async for msg in self._stored("QJET_RESULTS"):
             self.of(_last(msg)).results.append(json.loads(msg.data))
-        async for msg in self._stored("QJET_EVENTS"):
+        async for msg in self._stored("QJET_EVENTS", "qjet.final.>"):
             _, _, task_id, status = msg.subject.split(".")
             self.of(task_id).finals.append(status)
         async for msg in self._stored(_BUCKET_STREAM):
             self.of(_last(msg)).entry = await self._whole(json.loads(msg.data))
         state = (await self._js.stream_info(_BUCKET_STREAM)).state
         self.overwritten = state.last_seq - state.messages
-        consumer = await self._js.consumer_info("QJET_TASKS", "executors")
-        self.deliveries = consumer.delivered.consumer_seq if consumer.delivered else 0
+        consumers = await self._js.consumers_info("QJET_TASKS")
+        self.deliveries = sum(one.delivered.consumer_seq for one in consumers if one.delivered)
 
     async def _hear(self, msg: Msg) -> None:
         _, _, task_id, status = msg.subject.split(".")
@@ -94,11 +94,11 @@ class Witness:
         info = await self._js.stream_info(stream, subjects_filter=">")
         return Counter(info.state.subjects or {})
 
-    async def _stored(self, stream: str) -> AsyncIterator[Msg]:
+    async def _stored(self, stream: str, pattern: str = ">") -> AsyncIterator[Msg]:
         """Yield each message of a stream, oldest first."""
-        left = (await self._js.stream_info(stream)).state.messages
         config = ConsumerConfig(deliver_policy=DeliverPolicy.ALL, ack_policy=AckPolicy.NONE)
-        puller = await self._js.pull_subscribe(">", stream=stream, config=config)
+        puller = await self._js.pull_subscribe(pattern, stream=stream, config=config)
+        left = (await puller.consumer_info()).num_pending or 0
         while left:
             for msg in await puller.fetch(min(left, _BATCH), timeout=_FETCH_TIMEOUT_S):
                 left -= 1
