@@ -7,6 +7,7 @@ with `BrokerUnavailableError` until it can.
 import asyncio
 import logging
 import os
+import random
 import re
 import time
 from collections.abc import Callable, Mapping
@@ -33,6 +34,12 @@ Source: https://docs.nats.io/nats-concepts/jetstream/headers
 _CONNECTION_LOST: Final = 70
 """Exit code; whoever supervises the process starts it again."""
 
+_PING_INTERVAL_S: Final = 1
+_MOST_PINGS_UNANSWERED: Final = 2
+"""A server that has not answered within two to three seconds is left for another."""
+
+_CONNECT_TIMEOUT_S: Final = 2
+
 _TIME: Final = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d+))?Z$")
 
 
@@ -55,6 +62,16 @@ class TolerantClient(nats.aio.client.Client):
         except (UnicodeDecodeError, IndexError):
             return None
 
+    async def _attempt_reconnect(self) -> None:
+        """Leave without sending the rest: a server that hangs may never take it.
+
+        The original waits for that before it looks for another server.
+        """
+        writer = getattr(self._transport, "_io_writer", None)
+        if writer is not None:
+            writer.transport.abort()
+        await super()._attempt_reconnect()
+
 
 class Broker:
     """The process's connection, and the few ways it speaks over it."""
@@ -63,7 +80,8 @@ class Broker:
         """Take NATS's address(es), separated by commas, and a name that operators will see."""
         self.nc = TolerantClient()
         self.js: JetStreamContext = self.nc.jetstream(timeout=TIMEOUT_S)
-        self._servers = [part.strip() for part in url.split(",")]
+        servers = [part.strip() for part in url.split(",")]
+        self._servers = random.sample(servers, len(servers))
         self._name = name
         self._connecting: asyncio.Task[None] | None = None
         self._first = asyncio.Event()
@@ -197,10 +215,11 @@ class Broker:
             self._servers,
             name=self._name,
             max_reconnect_attempts=-1,
+            dont_randomize=True,  # the one that was just left comes last
             reconnect_time_wait=0.5,  # type: ignore[arg-type]  # seconds; a fraction is fine
-            connect_timeout=3,
-            ping_interval=5,
-            max_outstanding_pings=2,
+            connect_timeout=_CONNECT_TIMEOUT_S,
+            ping_interval=_PING_INTERVAL_S,
+            max_outstanding_pings=_MOST_PINGS_UNANSWERED,
             error_cb=_log_error,
             disconnected_cb=self._disconnected,
             reconnected_cb=self._reconnected,
@@ -225,6 +244,7 @@ class Broker:
     async def _reconnected(self) -> None:
         self._away_since = None
         log.info("broker.reconnected")
+        await self._requests.ask_again()
         for callback in self._on_reconnect:
             callback()
 

@@ -11,11 +11,22 @@ from typing import Final
 import nats.errors
 import nats.js.errors
 
-WRONG_LAST_SEQUENCE: Final = frozenset({10071, 10164})
-"""JetStream's error codes for an expected last sequence that is not the last one.
+_WRONG_LAST_SEQUENCE: Final = 10071
+"""JetStream's error code for an expected last sequence that is not the last one.
 
-Source: nats-server `server/errors.json`, JSStreamWrongLastSequenceErrF and …ConstantErr.
+Source: nats-server `server/errors.json`, JSStreamWrongLastSequenceErrF.
 """
+
+_IN_PROCESS: Final = frozenset({10158, 10164})
+"""A message with this id, or on this subject, is on its way through the cluster, and may be lost.
+
+Only a cluster says so, before a message is copied: whether that one was stored, a later try
+tells. Same source, JSStreamDuplicateMessageConflict and JSStreamWrongLastSequenceConstantErr;
+where they are raised: `server/jetstream_batching.go`.
+"""
+
+_CLUSTER_BUSY: Final = frozenset({10005, 10202})
+"""Not enough nodes now, or they are just changing: same source."""
 
 _STREAM_FULL: Final = frozenset({10047, 10077, 10122})
 """Storage exceeded, maximum messages, maximum bytes: same source."""
@@ -101,9 +112,9 @@ def refusal(subject: str, code: int, err_code: int, description: str) -> Excepti
     """
     if err_code in _STREAM_FULL:
         return QueueFullError()
-    if err_code in WRONG_LAST_SEQUENCE:
+    if err_code == _WRONG_LAST_SEQUENCE:
         return AlreadyThereError(subject)
-    if code >= _SERVERS_FAULT:
+    if code >= _SERVERS_FAULT or err_code in _IN_PROCESS | _CLUSTER_BUSY:
         return BrokerUnavailableError(f"JetStream refused: {description}.")
     return PermanentError("internal", f"JetStream refused: {description}.")
 

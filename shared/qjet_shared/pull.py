@@ -47,6 +47,7 @@ class Puller:
         While requests are open, room below `least` is not worth another one.
         """
         self._broker = broker
+        self._leader_subject = f"$JS.EVENT.ADVISORY.CONSUMER.LEADER_ELECTED.{stream}.{consumer}"
         self._next_subject = f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}"
         self._room = room
         self._handle = handle
@@ -63,6 +64,7 @@ class Puller:
         """Subscribe and begin to ask. Needs a connection."""
         self._inbox = self._broker.nc.new_inbox()
         self._subscription = await self._broker.nc.subscribe(f"{self._inbox}.*", cb=self._receive)
+        await self._broker.nc.subscribe(self._leader_subject, cb=self._hear_of_leader)
         self._broker.on_reconnect(self._forget_requests)
         self._loop_task = asyncio.create_task(self._keep_asking(), name="puller")
 
@@ -129,6 +131,10 @@ class Puller:
         if self._requested and quiet_s > _QUIET_S:
             log.warning("pull.quiet", extra={"quiet_s": round(quiet_s, 1)})
             self._requested = 0
+
+    async def _hear_of_leader(self, _: Msg) -> None:
+        """A new leader knows nothing of the requests that the last one had."""
+        self._forget_requests()
 
     def _forget_requests(self) -> None:
         """The server forgets a connection's requests when it breaks; so do we."""

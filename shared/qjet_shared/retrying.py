@@ -20,7 +20,7 @@ def patiently(
     The first try goes without the retry machinery, which costs more than what it guards.
     """
     again = stamina.retry(
-        on=TransientError, attempts=None, timeout=None, wait_initial=0.1, wait_max=5.0
+        on=TransientError, attempts=None, timeout=None, wait_initial=0.1, wait_max=1.0
     )(work)
 
     @wraps(work)

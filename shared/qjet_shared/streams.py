@@ -36,6 +36,11 @@ class StoragePolicy(Struct, frozen=True, kw_only=True):
     replicas: Count = 1
     ack_wait_s: Seconds = DEFAULT_ACK_WAIT_S
 
+    @property
+    def has_one_copy(self) -> bool:
+        """Whether direct reads tell the truth: any copy answers them, also one that lags behind."""
+        return self.replicas == 1
+
 
 async def ensure_assets(js: JetStreamContext, policy: StoragePolicy) -> None:
     """Create what is missing and bring what exists to `policy`. Safe to run twice at once."""
@@ -58,7 +63,7 @@ def _streams(policy: StoragePolicy) -> list[api.StreamConfig]:
             discard=api.DiscardPolicy.NEW,
             max_msgs=policy.queue_max_tasks,
             max_bytes=policy.queue_max_bytes,
-            allow_direct=True,
+            allow_direct=policy.has_one_copy,
             duplicate_window=120,
             num_replicas=policy.replicas,
         ),
@@ -83,7 +88,7 @@ def _kept_stream(policy: StoragePolicy, **special: object) -> api.StreamConfig:
     common = api.StreamConfig(
         storage=api.StorageType.FILE,
         max_age=max(policy.result_ttl, 3600.0),
-        allow_direct=True,
+        allow_direct=policy.has_one_copy,
         duplicate_window=120,
         num_replicas=policy.replicas,
     )
@@ -152,7 +157,7 @@ async def _ensure_bucket(js: JetStreamContext, policy: StoragePolicy) -> None:
         ttl=policy.result_ttl,
         storage=api.StorageType.FILE,
         replicas=policy.replicas,
-        direct=True,
+        direct=policy.has_one_copy,
     )
     try:
         await js.create_key_value(config)
@@ -178,16 +183,19 @@ async def _ensure_blobs(js: JetStreamContext, policy: StoragePolicy) -> None:
     except nats.js.errors.BadRequestError as exc:
         if exc.err_code != _NAME_IN_USE:
             raise
-        await _update_backing(js, subjects.BLOBS_BUCKET_STREAM, ttl, policy)
+    await _update_backing(js, subjects.BLOBS_BUCKET_STREAM, ttl, policy)
 
 
 async def _update_backing(
     js: JetStreamContext, stream: str, max_age_s: float, policy: StoragePolicy
 ) -> None:
     config = (await js.stream_info(stream)).config
-    window = min(config.duplicate_window, max_age_s)
     changed = config.evolve(
-        max_age=max_age_s, num_replicas=policy.replicas, duplicate_window=window
+        max_age=max_age_s,
+        num_replicas=policy.replicas,
+        allow_direct=policy.has_one_copy,
+        duplicate_window=min(config.duplicate_window, max_age_s),
     )
-    await js.update_stream(changed)
-    log.info("stream.updated", extra={"stream": stream})
+    if changed != config:
+        await js.update_stream(changed)
+        log.info("stream.updated", extra={"stream": stream})

@@ -1,6 +1,7 @@
 """A fresh, real nats-server per test."""
 
 import json
+import signal
 import subprocess
 import tempfile
 import time
@@ -24,6 +25,11 @@ class NatsServer:
     port: int = -1
 
     @property
+    def extra(self) -> str:
+        """What else its configuration says."""
+        return ""
+
+    @property
     def url(self) -> str:
         """Where it listens."""
         return f"nats://127.0.0.1:{self.port}"
@@ -36,7 +42,7 @@ class NatsServer:
         config.write_text(
             f'listen: "127.0.0.1:{self.port}"\nports_file_dir: "{self.folder}"\n'
             f'log_file: "{self.folder}/log"\n'
-            f'jetstream {{ store_dir: "{self.folder}/js", {self.jetstream} }}\n'
+            f'jetstream {{ store_dir: "{self.folder}/js", {self.jetstream} }}\n{self.extra}'
         )
         self.process = subprocess.Popen([str(find_server()), "-c", str(config)])
         self.port = self._wait_port()
@@ -46,6 +52,18 @@ class NatsServer:
         if self.process is not None:
             self.process.kill()
             self.process.wait()
+
+    def pause(self) -> None:
+        """Stop it as a hung machine would: connections stay open and nothing answers."""
+        self._signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let it go on where it stopped."""
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: int) -> None:
+        assert self.process is not None
+        self.process.send_signal(number)
 
     def _wait_port(self) -> int:
         deadline = time.monotonic() + START_S

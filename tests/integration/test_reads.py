@@ -1,0 +1,105 @@
+"""Reading a stored message directly, and by way of its stream's leader: the same message."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+from nats.aio.client import Client as NatsClient
+from nats.js.api import StreamConfig
+
+from qjet_shared.broker import Broker, stored_at
+from qjet_shared.errors import BrokerUnavailableError
+from tests.support.nats import NatsServer
+
+pytestmark = pytest.mark.integration
+
+STREAM = "READS"
+NOT_UTF8 = b"NATS/1.0\r\nGood: yes\r\nKV-Operation: \xff\xfe\r\n\r\n"
+
+
+@pytest.fixture
+async def reader(broker: NatsServer) -> AsyncIterator[Broker]:
+    """Qjet's own connection."""
+    reader = Broker(broker.url, name="reader")
+    reader.start()
+    await reader.first_connection()
+    yield reader
+    await reader.close()
+
+
+@pytest.fixture
+async def config(nc: NatsClient) -> StreamConfig:
+    """A stream that answers directly, with an old and a new message of one subject."""
+    config = StreamConfig(name=STREAM, subjects=["reads.>"], allow_direct=True)
+    js = nc.jetstream()
+    await js.add_stream(config)
+    await js.publish("reads.a.one", b"old", headers={"Task": "1"})
+    await js.publish("reads.a.one", b"new")
+    await js.publish("reads.empty", b"")
+    await js.publish("reads.large", b"x" * 1_000_000)
+    await _publish_raw(nc, "reads.bytes", NOT_UTF8, b"\xff\x00")
+    return config
+
+
+async def _publish_raw(nc: NatsClient, subject: str, headers: bytes, data: bytes) -> None:
+    """Publish headers as no client would write them."""
+    size = len(headers)
+    frame = f"HPUB {subject} {size} {size + len(data)}\r\n".encode() + headers + data + b"\r\n"
+    await nc._send_command(frame)  # nats-py writes well-formed headers only
+    await nc.flush()
+
+
+async def _read_all(reader: Broker) -> list[tuple[object, ...]]:
+    found = [
+        await reader.last(STREAM, "reads.a.one"),
+        await reader.first(STREAM, "reads.*.one"),
+        await reader.last(STREAM, "reads.empty"),
+        await reader.last(STREAM, "reads.large"),
+        await reader.last(STREAM, "reads.bytes"),
+        await reader.last(STREAM, "reads.nothing"),
+        await reader.first(STREAM, "reads.*.nothing"),
+    ]
+    return [
+        (m.data, stored_at(m), {**(m.headers or {}), "Nats-Stream": "", "Nats-Subject": ""})
+        if m
+        else (None,)
+        for m in found
+    ]
+
+
+async def test_the_leader_tells_what_a_direct_read_tells(
+    nc: NatsClient, reader: Broker, config: StreamConfig
+) -> None:
+    """Data, headers, sequence and time are the same, of any bytes; so is that there is nothing."""
+    direct = await _read_all(reader)
+    await nc.jetstream().update_stream(config.evolve(allow_direct=False))
+    assert await _read_all(reader) == direct
+    assert [each[0] and each[0][:3] for each in direct] == [
+        b"new",
+        b"old",
+        b"",
+        b"xxx",
+        b"\xff\x00",
+        None,
+        None,
+    ]
+    assert all(each[1] for each in direct[:5]), "all have their time"
+
+
+async def test_a_stream_may_change_the_way_it_answers(
+    nc: NatsClient, reader: Broker, config: StreamConfig
+) -> None:
+    """Copies are added to a stream, and taken away again, under a service that goes on reading."""
+    for allow_direct in (True, False, True, False):
+        await nc.jetstream().update_stream(config.evolve(allow_direct=allow_direct))
+        found = await reader.last(STREAM, "reads.a.one")
+        assert found is not None
+        assert found.data == b"new"
+
+
+@pytest.mark.usefixtures("config")
+async def test_a_missing_stream_is_not_a_missing_message(nc: NatsClient, reader: Broker) -> None:
+    """Where the stream is gone, nobody can tell whether a task was accepted."""
+    assert await reader.last(STREAM, "reads.nothing") is None
+    await nc.jetstream().delete_stream(STREAM)
+    with pytest.raises(BrokerUnavailableError):
+        await reader.last(STREAM, "reads.nothing")
