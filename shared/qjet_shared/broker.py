@@ -12,7 +12,7 @@ import re
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import Final, cast
+from typing import Any, Final, cast
 
 import nats.aio.client
 from nats.aio.msg import Msg
@@ -67,10 +67,18 @@ class TolerantClient(nats.aio.client.Client):
 
         The original waits for that before it looks for another server.
         """
+        self._abort()
+        await super()._attempt_reconnect()
+
+    async def _connect_to_server(self, server: Any) -> None:
+        """Close what is left of an attempt that failed; the original leaves it open."""
+        self._abort()
+        await super()._connect_to_server(server)
+
+    def _abort(self) -> None:
         writer = getattr(self._transport, "_io_writer", None)
         if writer is not None:
             writer.transport.abort()
-        await super()._attempt_reconnect()
 
 
 class Broker:

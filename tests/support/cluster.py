@@ -2,8 +2,8 @@
 
 import socket
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -87,8 +87,7 @@ class Cluster:
 
     async def wait_formed(self) -> None:
         """Wait until JetStream answers, that is, until the nodes have elected a leader."""
-        nc = await nats.connect(self.urls)
-        try:
+        async with self.client() as nc:
 
             async def answers() -> bool:
                 try:
@@ -98,6 +97,13 @@ class Cluster:
                 return True
 
             await wait_until(answers, "the cluster has a leader", timeout_s=ELECTION_S)
+
+    @asynccontextmanager
+    async def client(self) -> AsyncIterator[NatsClient]:
+        """Give a client that is not qjet's code, for the time between two faults."""
+        nc = await nats.connect(self.urls)
+        try:
+            yield nc
         finally:
             await nc.close()
 
