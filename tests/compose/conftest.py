@@ -23,6 +23,8 @@ CALL_TIMEOUT_S = 300.0
 class ComposeStack:
     """One Compose project with three executors, and the few ways the tests look at it."""
 
+    executors = EXECUTORS
+
     def __init__(self, *more_files: Path) -> None:
         """Take files that override parts of docker-compose.yml."""
         self._project = f"qjet-test-{secrets.token_hex(4)}"
@@ -51,8 +53,8 @@ class ComposeStack:
         return done.stdout
 
     def up(self) -> None:
-        """Bring everything up with three executors; returns once all of it is healthy."""
-        scale = f"executor={EXECUTORS}"
+        """Bring everything up with its executors; returns once all of it is healthy."""
+        scale = f"executor={self.executors}"
         arguments = ("up", "-d", "--build", "--wait", "--scale", scale)
         self.compose(*arguments, timeout_s=BUILD_TIMEOUT_S)
 
@@ -72,6 +74,20 @@ class ComposeStack:
         """Run Python inside a running container and return what it printed."""
         place = ("exec", "-T", "--index", str(index), service)
         return self.compose(*place, "python", "-c", code).strip()
+
+    def network(self) -> str:
+        """Return the network that all containers are on."""
+        return f"{self._project}_default"
+
+    def kill_main_process(self, container: str) -> None:
+        """Send SIGKILL from outside, as the kernel would when memory runs out.
+
+        `docker kill` would count as a wish and bring no restart; inside, process 1 is immune. The
+        engine's machine may not be this one, so the signal goes by way of a container there.
+        """
+        state = self.inspect(container)
+        there = ("--rm", "--privileged", "--user", "0", "--pid", "host", "--entrypoint", "sh")
+        self.docker("run", *there, state["Image"], "-c", f"kill -KILL {state['State']['Pid']}")
 
     def address(self, service: str, port: int) -> str:
         """Return where a service's published port is on this machine."""

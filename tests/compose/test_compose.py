@@ -108,6 +108,35 @@ def test_qiskit_is_in_the_executors_image_alone(stack: ComposeStack, service: st
     assert stack.python(service, code) == "None"
 
 
+async def test_a_broker_that_comes_back_elsewhere_is_found(
+    stack: ComposeStack, http: httpx.Client
+) -> None:
+    """Gone from the network and back under another address, the broker is looked up by name."""
+    (broker,) = stack.containers("nats")
+    network = stack.network()
+
+    def address() -> str:
+        return stack.inspect(broker)["NetworkSettings"]["Networks"][network]["IPAddress"]
+
+    before = address()
+    stack.docker("network", "disconnect", network, broker)
+    image = stack.inspect(broker)["Image"]
+    here = ("--network", network, "--entrypoint", "sleep", image, "600")
+    usurper = stack.docker("run", "-d", "--rm", *here).strip()  # takes the address that is free
+    try:
+        stack.docker("network", "connect", "--alias", "nats", network, broker)
+        assert address() != before
+        await wait_until(
+            lambda: http.get("/health").json()["status"] == "ok",
+            "all services have found it",
+            timeout_s=SCRAPE_S,
+        )
+        for task in results(http, submit_many(http, shots=64)):
+            check_bell(task, shots=64)
+    finally:
+        stack.docker("rm", "-f", usurper)
+
+
 async def test_a_killed_executor_comes_back_and_no_task_is_lost(
     stack: ComposeStack, http: httpx.Client
 ) -> None:
@@ -118,7 +147,7 @@ async def test_a_killed_executor_comes_back_and_no_task_is_lost(
         lambda: stack.tasks_by_executor("qjet_tasks_in_flight")[0] > 0, "the first one is at work"
     )
     victim = stack.python("executor", "import socket; print(socket.gethostname())", index=1)
-    _kill_main_process(stack, victim)
+    stack.kill_main_process(victim)
 
     def is_back() -> bool:
         state = stack.inspect(victim)
@@ -160,14 +189,3 @@ def test_logs_are_json_lines(stack: ComposeStack) -> None:
             assert lines
             assert all({"at", "level", "event", "instance"} <= line.keys() for line in lines)
             assert {line["service"] for line in lines} == {service}
-
-
-def _kill_main_process(stack: ComposeStack, container: str) -> None:
-    """Send SIGKILL from outside, as the kernel would when memory runs out.
-
-    `docker kill` would count as a wish and bring no restart; inside, process 1 is immune. The
-    engine's machine may not be this one, so the signal goes by way of a container there.
-    """
-    state = stack.inspect(container)
-    there = ("--rm", "--privileged", "--user", "0", "--pid", "host", "--entrypoint", "sh")
-    stack.docker("run", *there, state["Image"], "-c", f"kill -KILL {state['State']['Pid']}")
