@@ -314,7 +314,7 @@ def test_a_single_equals_sign_in_openqasm_2_is_placed():
 
 def test_a_number_too_large_for_the_openqasm_2_parser_is_an_error_like_others():
     """Its parser panics, with what is no `Exception`; the sandbox should live on."""
-    error = error_of("OPENQASM 2.0;\nqreg q[99999999999999999999];\n")
+    error = error_of(START_2 + "x q[99999999999999999999];\n" + END_2)
     assert error.code == "qasm_syntax"
 
 
@@ -343,7 +343,7 @@ def test_an_error_never_shows_pages_of_the_program():
         (
             "ERROR: Insufficient memory. Required memory: 16777216M, max memory: 1000M",
             "too_many_qubits",
-            "16777216 MiB of memory; 1000 MiB",
+            "40 qubits need 16 TiB of memory",
         ),
         (
             'ERROR: Circuit c contains invalid instructions {"gates": {t, rx}} for "stabilizer".',
@@ -357,6 +357,6 @@ def test_an_error_never_shows_pages_of_the_program():
 )
 def test_aers_status_becomes_a_typed_error(status, code, says):
     """Memory and gates are told apart from the rest."""
-    error = from_aer(status, "stabilizer").error
+    error = from_aer(status, "stabilizer", qubits=40, limit_mb=100, fitting=[]).error
     assert error.code == code
     assert says in error.message

@@ -5,8 +5,8 @@ import sys
 
 import pytest
 
-from qjet_executor import settings as executor_settings
-from qjet_executor.settings import ExecutorSettings, usable_cores, usable_memory_mb
+from qjet_executor.machine import usable_cores, usable_memory_mb
+from qjet_executor.settings import ExecutorSettings
 from qjet_gateway.settings import GatewaySettings
 from qjet_resultstore.settings import ResultstoreSettings
 from qjet_shared.settings import CommonSettings, SettingsError, read_settings
@@ -62,6 +62,7 @@ def test_a_variable_is_read_as_its_fields_type(name, text, value):
         ("QJET_LISTEN_FD", "x"),
         ("QJET_SANDBOXES", "-3"),
         ("QJET_SANDBOX_MEMORY_MB", "-1"),
+        ("QJET_MAX_RESULT_MB", "0"),
         ("QJET_LOG_LEVEL", "LOUD"),
     ],
 )
@@ -119,11 +120,6 @@ def test_usable_memory_is_not_more_than_the_machines():
     """In MiB, by the cgroup's limit where there is one."""
     machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     assert 0 < usable_memory_mb() <= machine >> 20
-
-
-def test_a_kernel_file_that_is_not_there_reads_as_nothing(tmp_path):
-    """Outside a cgroup there is no limit to read."""
-    assert executor_settings._read(str(tmp_path / "cpu.max")) == ""
 
 
 @pytest.mark.parametrize("kind", [GatewaySettings, ExecutorSettings])

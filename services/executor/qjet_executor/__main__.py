@@ -86,6 +86,7 @@ def _shape(settings: ExecutorSettings, seats: Seats) -> PoolShape:
         memory_mb=settings.memory_per_sandbox_mb,
         threads=settings.sandbox_threads,
         max_tasks=settings.sandbox_max_tasks,
+        max_result_mb=settings.max_result_mb,
     )
 
 

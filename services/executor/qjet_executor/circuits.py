@@ -5,30 +5,39 @@ from typing import Final
 
 from qiskit import QuantumCircuit, qasm2, qasm3
 
+from qjet_executor import extent, refusals
 from qjet_executor.diagnose import CircuitError, from_qasm2, from_qasm3
 from qjet_executor.genuine import genuine
 
-_STRING_OR_COMMENT: Final = re.compile(r'"[^"\n]*"|\'[^\'\n]*\'|//[^\n]*|/\*.*?\*/', re.DOTALL)
+_STRING_OR_COMMENT: Final = re.compile(
+    r'"[^"\n]*"|\'[^\'\n]*\'|//[^\n]*|/\*(?:.*?\*/|.*)', re.DOTALL
+)
 _VERSION: Final = re.compile(r"\s*OPENQASM\s+(\d+)(?:\.(\d+))?\s*;")
 _INCLUDE: Final = re.compile(r'\binclude\s*(["\'])(.*?)\1')
 _ALLOWED_INCLUDES: Final = {2: "qelib1.inc", 3: "stdgates.inc"}
 _BYTE_ORDER_MARK: Final = "\ufeff"
+_DEFAULT_MEMORY_MB: Final = 4096
 
 
-def read_circuit(source: str) -> QuantumCircuit:
+def read_circuit(source: str, *, memory_mb: int = _DEFAULT_MEMORY_MB) -> QuantumCircuit:
     """Build the circuit that `source` describes, in the OpenQASM version its first line names.
 
     Without a version line it is read as OpenQASM 3, where that line is optional; OpenQASM 2
     demands it. The circuit holds nothing but Qiskit's own operations.
 
     Raises:
-        CircuitError: the text is no valid program, uses what cannot be run, or measures nothing.
+        CircuitError: the text is no valid program, uses what cannot be run, measures nothing, or
+            describes more than `memory_mb` MiB could hold.
+        MemoryError: it took more memory than this process may have.
     """
     source = source.removeprefix(_BYTE_ORDER_MARK)
     code = _STRING_OR_COMMENT.sub(_blank_comment, source)
     version = _version(code)
     _check_includes(code, version)
-    circuit = genuine(_read_qasm2(source) if version == 2 else _read_qasm3(source))  # noqa: PLR2004
+    if error := extent.refusal(code, version, memory_mb=memory_mb):
+        raise CircuitError.of(error)
+    read = _read_qasm2(source) if version == 2 else _read_qasm3(source)  # noqa: PLR2004
+    circuit = _genuine(read, extent.most_operations(memory_mb))
     if circuit.parameters:
         names = ", ".join(sorted(parameter.name for parameter in circuit.parameters))
         raise CircuitError("qasm_unsupported", f"These inputs have no value: {names}.")
@@ -39,6 +48,13 @@ def read_circuit(source: str) -> QuantumCircuit:
             hint="Declare bits and measure into them, e.g. `bit[2] c; c = measure q;`.",
         )
     return circuit
+
+
+def _genuine(circuit: QuantumCircuit, most_operations: int) -> QuantumCircuit:
+    try:
+        return genuine(circuit, most_operations)
+    except RecursionError as exc:
+        raise CircuitError.of(refusals.too_deep()) from exc
 
 
 def _blank_comment(found: re.Match[str]) -> str:
@@ -91,6 +107,8 @@ def _place(code: str, offset: int) -> tuple[int, int]:
 def _read_qasm3(source: str) -> QuantumCircuit:
     try:
         return qasm3.loads(source)
+    except MemoryError:
+        raise
     except Exception as exc:
         raise from_qasm3(exc, source) from exc
 
@@ -98,7 +116,7 @@ def _read_qasm3(source: str) -> QuantumCircuit:
 def _read_qasm2(source: str) -> QuantumCircuit:
     try:
         return _parse_qasm2(source)
-    except (KeyboardInterrupt, SystemExit):
+    except (KeyboardInterrupt, SystemExit, MemoryError):
         raise
     except BaseException as exc:  # the Rust parser's panics are no `Exception`
         message = str(exc)

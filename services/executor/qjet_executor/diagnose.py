@@ -6,15 +6,20 @@ text", columns from 0), `openqasm3.parser` (ANTLR's exceptions), Qiskit's Rust O
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
+from qjet_executor import refusals
+from qjet_executor.estimate import MOST_EXTENDED_STABILIZER_QUBITS
+from qjet_executor.refusals import MIB
 from qjet_shared.messages import ErrorCode, TaskError
 
 _IMPORTER_PLACE: Final = re.compile(r"^(\d+),(\d+): (.*)$", re.DOTALL)
 _LEXER_PLACE: Final = re.compile(r"^L(\d+):C(\d+): (.*)$", re.DOTALL)
 _QASM2_PLACE: Final = re.compile(r"<input>:(\d+),(\d+): (.*)$", re.DOTALL)
 _MEMORY: Final = re.compile(r"Required memory: (\d+)M, max memory: (\d+)M")
+_CH_LIMIT: Final = "CH simulator only supports"
+_NO_MEMORY: Final = re.compile(r"bad_alloc|[Cc]annot allocate memory")
 _INVALID_GATES: Final = re.compile(r'invalid instructions \{"gates": \{(.*?)\}\}')
 _INVALID_PARAMETERS: Final = re.compile(r"contains invalid parameters")
 _CIRCUIT_NAME: Final = re.compile(r"\s*\bcircuit-\d+\b")
@@ -27,7 +32,6 @@ _UNSUPPORTED_SIGNS: Final = (
     "must be",
 )
 _LOOP_OVER_QUBITS: Final = "index must be int, slice or list"
-_ABSURD_MIB: Final = 2**60
 _LONGEST_MESSAGE: Final = 400
 _WITHOUT_METHOD: Final = "Leave `method` out, or use statevector."
 
@@ -49,11 +53,16 @@ class CircuitError(Exception):
             code=code, message=message[:_LONGEST_MESSAGE], line=line, column=column, hint=hint
         )
 
+    @classmethod
+    def of(cls, error: TaskError) -> "CircuitError":
+        """Return the exception for an error that is made already."""
+        return cls(error.code, error.message, hint=error.hint)
+
 
 def from_qasm3(exc: Exception, source: str) -> CircuitError:
     """Diagnose what `qiskit.qasm3.loads` raised over `source`."""
     if isinstance(exc, RecursionError):
-        return CircuitError("qasm_unsupported", "The program is nested too deeply to be read.")
+        return CircuitError.of(refusals.too_deep())
     text = _plain(exc)
     if found := _LEXER_PLACE.match(text):
         return _placed("qasm_syntax", int(found[1]), int(found[2]), found[3])
@@ -90,15 +99,28 @@ def from_transpiler(exc: Exception, method: str) -> CircuitError:
     )
 
 
-def from_aer(status: str, method: str) -> CircuitError:
-    """Diagnose the status of a failed Aer run."""
+def from_aer(
+    status: str, method: str, *, qubits: int, limit_mb: int, fitting: Sequence[str]
+) -> CircuitError:
+    """Diagnose the status of a failed Aer run of `qubits` qubits that may take `limit_mb` MiB.
+
+    `fitting` lists the methods that would hold the circuit.
+    """
     if found := _MEMORY.search(status):
-        needed = f"{found[1]} MiB" if int(found[1]) < _ABSURD_MIB else "more than there can be"
-        return CircuitError(
-            "too_many_qubits",
-            f"The simulation needs {needed} of memory; {found[2]} MiB may be used.",
-            hint="With little entanglement, matrix_product_state may fit; with Clifford gates "
-            "only, stabilizer does.",
+        return CircuitError.of(
+            refusals.state_too_large(
+                method=method,
+                qubits=qubits,
+                needed=float(found[1]) * MIB,
+                limit_mb=limit_mb,
+                fitting=fitting,
+            )
+        )
+    if _NO_MEMORY.search(status):
+        return CircuitError.of(refusals.out_of_memory(limit_mb))
+    if _CH_LIMIT in status:
+        return CircuitError.of(
+            refusals.too_many_for_method(method, qubits, MOST_EXTENDED_STABILIZER_QUBITS, fitting)
         )
     if found := _INVALID_GATES.search(status):
         message = f"Method {method} cannot run these gates: {found[1]}."

@@ -7,7 +7,9 @@ from typing import Final
 
 from msgspec import Struct
 
-from qjet_executor.child import Sandbox, SandboxDiedError
+from qjet_executor.child import Sandbox
+from qjet_executor.death import SandboxDiedError
+from qjet_executor.protocol import DEFAULT_MAX_RESULT_MB
 from qjet_shared.metrics import ExecutorMetrics
 
 log = logging.getLogger(__name__)
@@ -23,6 +25,7 @@ class PoolShape(Struct, frozen=True, kw_only=True):
     memory_mb: int
     threads: int
     max_tasks: int
+    max_result_mb: int = DEFAULT_MAX_RESULT_MB
 
 
 class Pool:
@@ -110,7 +113,9 @@ class Pool:
         while True:
             try:
                 sandbox = await Sandbox.start(
-                    memory_mb=self._shape.memory_mb, threads=self._shape.threads
+                    memory_mb=self._shape.memory_mb,
+                    threads=self._shape.threads,
+                    max_result_mb=self._shape.max_result_mb,
                 )
             except (SandboxDiedError, OSError) as exc:
                 log.error("sandbox.start_failed", extra={"error": str(exc), "retry_in_s": wait_s})  # noqa: TRY400  # the text says it all

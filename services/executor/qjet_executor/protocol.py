@@ -12,6 +12,7 @@ from msgspec import Struct
 from qjet_shared.messages import Method, TaskError
 
 HEADER: Final = struct.Struct(">I")
+DEFAULT_MAX_RESULT_MB: Final = 100
 
 
 class Job(Struct, frozen=True, kw_only=True):
@@ -37,6 +38,7 @@ class Outcome(Struct, frozen=True, kw_only=True):
 
     `counts` is a JSON object, bitstring to occurrences; `memory` a JSON list of bitstrings, one
     per shot, or empty where it was not asked for. Both stay JSON text from here to the reader.
+    `is_spent` says that the sandbox has kept too much memory to take another job.
     """
 
     error: TaskError | None = None
@@ -44,6 +46,7 @@ class Outcome(Struct, frozen=True, kw_only=True):
     memory: bytes = b""
     method: str = ""
     phases: Phases = Phases()
+    is_spent: bool = False
 
 
 class Ready(Struct, frozen=True, kw_only=True):

@@ -1,11 +1,10 @@
 """A sandbox: a child process that parses and simulates one circuit at a time.
 
-Started as `python -m qjet_executor.sandbox FD MEMORY_MB THREADS` with a connected socket. It
-answers each `Job` with an `Outcome` and ends when the executor closes the socket or dies. A
-circuit may kill, stall or bloat this process only.
+Started as `python -m qjet_executor.sandbox FD MEMORY_MB THREADS MAX_RESULT_MB` with a connected
+socket. It answers each `Job` with an `Outcome` and ends when the executor closes the socket or
+dies. A circuit may kill, stall or bloat this process only.
 """
 
-import resource
 import socket
 import sys
 from typing import TypeVar
@@ -13,6 +12,7 @@ from typing import TypeVar
 import msgspec
 from msgspec import Struct
 
+from qjet_executor.confinement import Confinement
 from qjet_executor.protocol import HEADER, Job, Ready, frame
 
 Message = TypeVar("Message", bound=Struct)
@@ -20,20 +20,24 @@ Message = TypeVar("Message", bound=Struct)
 
 def main() -> None:
     """Warm up, say so, then work until the socket closes."""
-    descriptor, memory_mb, threads = (int(text) for text in sys.argv[1:4])
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    descriptor, memory_mb, threads, max_result_mb = (int(text) for text in sys.argv[1:5])
     with socket.socket(fileno=descriptor) as channel:
         try:
             from qjet_executor.simulate import Simulators  # noqa: PLC0415  # slow, and may fail
 
-            simulators = Simulators(max_memory_mb=memory_mb, max_threads=threads)
+            simulators = Simulators(
+                max_memory_mb=memory_mb, max_threads=threads, max_result_mb=max_result_mb
+            )
             simulators.warm_up()
+            confinement = Confinement(memory_mb)
         except Exception as exc:  # noqa: BLE001  # whatever it is, the executor should say it
             channel.sendall(frame(Ready(trouble=f"{type(exc).__name__}: {exc}")))
             return
         channel.sendall(frame(Ready()))
         while (job := _receive(channel, Job)) is not None:
-            channel.sendall(frame(simulators.run(job)))
+            outcome = simulators.run(job)
+            is_spent = confinement.is_spent(simulators.forget)
+            channel.sendall(frame(msgspec.structs.replace(outcome, is_spent=is_spent)))
 
 
 def _receive(channel: socket.socket, kind: type[Message]) -> Message | None:

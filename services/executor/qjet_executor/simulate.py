@@ -18,12 +18,15 @@ from qiskit.exceptions import QiskitError
 from qiskit.transpiler import generate_preset_pass_manager
 from qiskit_aer import AerSimulator
 
+from qjet_executor import refusals
 from qjet_executor.circuits import read_circuit
 from qjet_executor.diagnose import CircuitError, from_aer, from_transpiler
-from qjet_executor.protocol import Job, Outcome, Phases
+from qjet_executor.methods import fitting
+from qjet_executor.protocol import DEFAULT_MAX_RESULT_MB, Job, Outcome, Phases
 from qjet_executor.sampling import Distribution, Sampling, sampling_of
 from qjet_shared.messages import BELL_QASM, Method, TaskError
 
+_JSON_STRING: Final = len('"",')
 _BROKEN_JUMP: Final = "Invalid jump destination"
 _CACHED_CIRCUITS: Final = 256
 _LARGEST_CACHED_SOURCE: Final = 16_384
@@ -78,9 +81,17 @@ class Program:
 class Simulators:
     """All methods' simulators of this process."""
 
-    def __init__(self, *, max_memory_mb: int, max_threads: int) -> None:
-        """Take Aer's memory limit, in MiB, and its number of threads."""
+    def __init__(
+        self,
+        *,
+        max_memory_mb: int,
+        max_threads: int,
+        max_result_mb: int = DEFAULT_MAX_RESULT_MB,
+    ) -> None:
+        """Take how much memory a run and a result may need, in MiB, and Aer's threads."""
         self._limits = {"max_memory_mb": max_memory_mb, "max_threads": max_threads}
+        self._max_memory_mb = max_memory_mb
+        self._max_result_mb = max_result_mb
         self._by_method: dict[Method, Simulator] = {}
         self._rng = np.random.default_rng()
         self._prepared_before = lru_cache(_CACHED_CIRCUITS)(self._prepare)
@@ -93,6 +104,10 @@ class Simulators:
         if outcome.error:
             raise RuntimeError(outcome.error.message)
 
+    def forget(self) -> None:
+        """Drop the circuits kept from earlier jobs."""
+        self._prepared_before.cache_clear()
+
     def run(self, job: Job) -> Outcome:
         """Run `job` and say how it ended. Never raises for what a circuit can cause."""
         try:
@@ -100,23 +115,46 @@ class Simulators:
         except CircuitError as exc:
             return Outcome(error=exc.error)
         except MemoryError:
-            return Outcome(error=TaskError(code="memory_limit", message="Out of memory."))
-        except Exception as exc:  # noqa: BLE001  # whatever a circuit makes Qiskit or Aer raise
+            return Outcome(error=refusals.out_of_memory(self._max_memory_mb))
+        except RecursionError:
+            return Outcome(error=refusals.too_deep())
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as exc:  # noqa: BLE001  # whatever a circuit makes Qiskit or Aer raise; a panic of their Rust code is no `Exception`
             reason = str(exc).strip('"') or type(exc).__name__
             return Outcome(error=TaskError(code="simulation_failed", message=reason[:400]))
 
     def _run(self, job: Job) -> Outcome:
         program, was_cached = self._program(job)
+        self._check_memory_of_shots(program.circuit, job)
         is_plain = job.seed is None and not job.memory
         run = self._draw if is_plain and program.sampling else self._simulate
         (counts, memory, method), simulate_s = _timed(lambda: run(program, job))
+        encoded = msgspec.json.encode(counts, order="sorted")
+        self._check_result(len(encoded) + len(memory), job)
         phases = Phases() if was_cached else program.phases
         return Outcome(
-            counts=msgspec.json.encode(counts, order="sorted"),
+            counts=encoded,
             memory=memory,
             method=method or job.method,
             phases=Phases(parse=phases.parse, transpile=phases.transpile, simulate=simulate_s),
         )
+
+    def _check_memory_of_shots(self, circuit: QuantumCircuit, job: Job) -> None:
+        """Refuse per-shot outcomes that would be too large; their size is known beforehand."""
+        if job.memory:
+            separators = max(0, len(circuit.cregs) - 1)
+            self._check_result(job.shots * (circuit.num_clbits + separators + _JSON_STRING), job)
+
+    def _check_result(self, size: int, job: Job) -> None:
+        if size > self._max_result_mb * refusals.MIB:
+            error = refusals.result_too_large(
+                needed=size,
+                limit_mb=self._max_result_mb,
+                shots=job.shots,
+                has_memory=job.memory,
+            )
+            raise CircuitError.of(error)
 
     def _draw(self, program: Program, job: Job) -> tuple[dict[str, int], bytes, str]:
         """Draw counts from the circuit's distribution, which Aer computes the first time."""
@@ -140,8 +178,18 @@ class Simulators:
         if _BROKEN_JUMP in _status(result):  # Aer cuts unused qubits, and with them the jump's end
             result = aer.run(circuit, enable_truncation=False, **options).result()
         if not result.success:
-            raise from_aer(_status(result), job.method)
+            raise self._failure(circuit, result, job.method)
         return result
+
+    def _failure(self, circuit: QuantumCircuit, result: Any, method: str) -> CircuitError:
+        """Diagnose a failed run; Aer says which method it took, and how many qubits matter."""
+        known = result.results[0].metadata if result.results else {}
+        method = known.get("method", method)
+        qubits = known.get("num_qubits", circuit.num_qubits)
+        limit_mb = self._max_memory_mb
+        others = fitting(circuit, method, qubits=qubits, limit_mb=limit_mb)
+        status = _status(result)
+        return from_aer(status, method, qubits=qubits, limit_mb=limit_mb, fitting=others)
 
     def _program(self, job: Job) -> tuple[Program, bool]:
         """Return the prepared circuit, and whether it was prepared before."""
@@ -152,7 +200,7 @@ class Simulators:
         return program, self._prepared_before.cache_info().hits > hits
 
     def _prepare(self, source: str, method: Method) -> Program:
-        circuit, parse_s = _timed(lambda: read_circuit(source))
+        circuit, parse_s = _timed(lambda: read_circuit(source, memory_mb=self._max_memory_mb))
         prepared, transpile_s = _timed(lambda: self._of(method).prepare(circuit))
         phases = Phases(parse=parse_s, transpile=transpile_s)
         return Program(circuit=prepared, phases=phases, sampling=sampling_of(prepared, method))
