@@ -116,7 +116,8 @@ def sandbox_crashed(detail: str, delivery: Delivery) -> TaskError:
     return TaskError(
         code="sandbox_crashed",
         message=f"{detail} This was attempt {delivery.attempt}, the last one.",
-        hint="The simulator itself failed on this circuit; try another method, or fewer qubits.",
+        hint="The simulator itself failed on this circuit, as it may when memory runs out: try "
+        "fewer qubits or shots, or another method.",
         history=delivery.history,
     )
 

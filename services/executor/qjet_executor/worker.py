@@ -21,6 +21,7 @@ from qjet_executor.delivery import Delivery, Fate
 from qjet_executor.hands import Ended, Hand, HandBack, Hands, say
 from qjet_executor.pool import Pool
 from qjet_executor.protocol import Job, Outcome
+from qjet_executor.refusals import out_of_memory
 from qjet_executor.results import Results
 from qjet_executor.seats import Seats
 from qjet_executor.settings import ExecutorSettings
@@ -200,6 +201,9 @@ class Worker:
         """Decide on a task whose sandbox died under it."""
         if death.reason == "cancelled":
             return None
+        if death.reason == "memory":
+            limit_mb = self._settings.memory_per_sandbox_mb
+            return self._failed(hand, submission, out_of_memory(limit_mb))
         delay_s = fate.retry_after_death(
             hand.delivery, death.reason, max_attempts=self._settings.max_attempts
         )
