@@ -32,7 +32,6 @@ class TaskStats(Struct, frozen=True, kw_only=True):
     total: int
     completed: int
     failed: int
-    cancelled: int
     success_rate: Annotated[float, Meta(description="completed / (completed + failed); 0 to 1.")]
 
 
@@ -54,6 +53,13 @@ class Snapshot(Struct, frozen=True, kw_only=True):
     queue_stats: QueueStats
     task_stats: TaskStats
     nats_stats: NatsStats
+
+    @property
+    def cancelled(self) -> int:
+        """How many tasks were cancelled, until they expire: those that nothing else counts."""
+        queue, tasks = self.queue_stats, self.task_stats
+        waiting = queue.pending_tasks + queue.active_tasks + queue.reserved_tasks
+        return tasks.total - waiting - tasks.completed - tasks.failed
 
 
 async def take_snapshot(broker: Broker, cluster: Cluster) -> Snapshot:
@@ -96,7 +102,6 @@ async def _take(broker: Broker, cluster: Cluster) -> Snapshot:
             total=pending + taken + judged + cancelled,
             completed=completed,
             failed=failed,
-            cancelled=cancelled,
             success_rate=completed / judged if judged else 0.0,
         ),
         nats_stats=NatsStats(
@@ -120,7 +125,7 @@ def show(snapshot: Snapshot, cluster: Cluster, metrics: GatewayMetrics) -> None:
     metrics.tasks.labels("reserved").set(queue.reserved_tasks)
     metrics.tasks.labels("completed").set(tasks.completed)
     metrics.tasks.labels("error").set(tasks.failed)
-    metrics.tasks.labels("cancelled").set(tasks.cancelled)
+    metrics.tasks.labels("cancelled").set(snapshot.cancelled)
     for service in _SERVICES:
         metrics.live_instances.labels(service).set(cluster.live(service))
 
