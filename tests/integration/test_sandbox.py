@@ -59,7 +59,6 @@ async def runs_a_bell(pool):
 REFUSED = {
     "parentheses, 3": (hostile.in_parentheses(100_000, version=3), "qasm_unsupported", "deeply"),
     "blocks": (hostile.in_blocks(3_000), "qasm_unsupported", "deeply"),
-    "blocks, fewer": (hostile.in_blocks(200), "qasm_unsupported", "deeply"),
     "doubling, 3": (hostile.doubling_gates(60, version=3), "qasm_unsupported", "131,072 op"),
     "doubling, 2": (hostile.doubling_gates(60, version=2), "qasm_unsupported", "131,072 op"),
     "chain of gates": (hostile.chained_gates(2_000), "qasm_unsupported", "deeply"),
