@@ -310,8 +310,11 @@ async def test_metrics_are_set_by_real_tasks(executor, nc: NatsClient):
     assert metric(text, 'qjet_tasks_submitted_total{source="subject"}') == 2
     for phase in ("queue", "parse", "transpile", "simulate"):
         assert metric(text, f'qjet_task_phase_seconds_count{{phase="{phase}"}}') == 1
-    assert metric(text, 'qjet_sandboxes{state="idle"}') == 2
     assert 'qjet_build_info{service="executor"' in text
+    await wait_until(
+        lambda: metric(executor.get("/metrics").decode(), 'qjet_sandboxes{state="idle"}') == 2,
+        "the second sandbox is warm too",
+    )
 
 
 async def test_a_broker_restart_loses_nothing(executor, broker, nc: NatsClient):
