@@ -65,7 +65,8 @@ async def play(plan: Plan, stack: RunningStack) -> tuple[Facts, list[Struck]]:
         await witness.read()
     longest_s = max(fault.lasts_s for fault in plan.faults)
     _say(f"deliveries by the broker: {witness.deliveries}")
-    facts = Facts(load.submitted, witness.kept, witness.overwritten, longest_s)
+    deaths = [moment for struck in faults.struck for moment in struck.broker_deaths]
+    facts = Facts(load.submitted, witness.kept, witness.overwritten, longest_s, deaths)
     return facts, faults.struck
 
 

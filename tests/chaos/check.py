@@ -44,7 +44,7 @@ def check(facts: Facts) -> list[Violation]:
         found += _check_client(submitted, facts)
         found += _check_number(submitted, tasks)
         for kept in tasks:
-            found += _check_task(submitted, kept, facts.longest_stop_s)
+            found += _check_task(submitted, kept, facts)
     found += [
         Violation("unsubmitted", task_id, f"nobody submitted this task, yet it is {kept.status}")
         for task_id, kept in facts.kept.items()
@@ -86,7 +86,7 @@ def _check_number(submitted: Submitted, tasks: list[Kept]) -> Iterator[Violation
         yield Violation("half a request", submitted.name, f"became {ids}")
 
 
-def _check_task(submitted: Submitted, kept: Kept, longest_stop_s: float) -> Iterator[Violation]:
+def _check_task(submitted: Submitted, kept: Kept, facts: Facts) -> Iterator[Violation]:
     """Everything about one task."""
     yield from _check_final(submitted, kept)
     yield from _check_once(kept)
@@ -94,7 +94,7 @@ def _check_task(submitted: Submitted, kept: Kept, longest_stop_s: float) -> Iter
         yield from _check_state(submitted, kept, kept.entry)
         yield from _check_reads(submitted, kept.entry["status"])
         yield from _check_cancel(submitted, kept.entry["status"])
-        yield from _check_runs(kept, kept.entry, longest_stop_s)
+        yield from _check_runs(kept, kept.entry, facts)
 
 
 def _check_final(submitted: Submitted, kept: Kept) -> Iterator[Violation]:
@@ -178,17 +178,20 @@ def _check_cancel(submitted: Submitted, status: str) -> Iterator[Violation]:
         yield Violation("unreadable", name, f"accepted, and cancelling was answered {answer}")
 
 
-def _check_runs(kept: Kept, entry: dict[str, Any], longest_stop_s: float) -> Iterator[Violation]:
+def _check_runs(kept: Kept, entry: dict[str, Any], facts: Facts) -> Iterator[Violation]:
     """Once a task is final it is not started again.
 
     Two runs may overlap when an executor that was stopped goes on: the one that was started first
-    may then win, so `attempts` can be lower than the highest attempt heard. What cannot be is a
-    start after the end, later than a process stopped between looking and starting could be.
+    may then win, so `attempts` can be lower than the highest attempt heard. And a broker that dies
+    may forget that a task was taken out of the queue. What cannot be is a start after the end
+    without such a death, later than a process stopped between looking and starting could be.
     """
     end = datetime.fromisoformat(entry["finished_at"])
-    latest = end + timedelta(seconds=longest_stop_s + _REACTION_S)
+    since = end - timedelta(seconds=_REACTION_S)
+    latest = end + timedelta(seconds=facts.longest_stop_s + _REACTION_S)
     for run in kept.runs:
-        if run.at > latest:
+        is_forgiven = any(since < death < run.at for death in facts.broker_deaths)
+        if run.at > latest and not is_forgiven:
             late_s = (run.at - end).total_seconds()
             text = f"attempt {run.attempt} was started {late_s:.1f} s after its end"
             yield Violation("ran again", kept.task_id, text)

@@ -76,12 +76,17 @@ class Kept:
 
 @dataclass
 class Facts:
-    """All that the check looks at. `overwritten` counts bucket entries that another replaced."""
+    """All that the check looks at.
+
+    `overwritten` counts bucket entries that another replaced; `broker_deaths` are the moments
+    since which the broker may have forgotten what it had not written down.
+    """
 
     submitted: list[Submitted] = field(default_factory=list)
     kept: dict[str, Kept] = field(default_factory=dict)
     overwritten: int = 0
     longest_stop_s: float = 0.0
+    broker_deaths: list[datetime] = field(default_factory=list)
 
     def tasks_of(self) -> dict[str, list[Kept]]:
         """Return each submission's tasks: those it was told of, and those that bear its name."""

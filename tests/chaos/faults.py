@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from tests.chaos.plan import Fault, Plan
@@ -31,6 +32,16 @@ class Struck:
     at_s: float
     fault: Fault
     pids: list[int] = field(default_factory=list)
+    at: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+    @property
+    def broker_deaths(self) -> list[datetime]:
+        """When it ended the broker: for the first and for the last time."""
+        fault = self.fault
+        if fault.victim not in {"broker", "all"} or fault.action == "stop":
+            return []
+        lasts_s = fault.lasts_s if fault.action == "hold down" else 0.0
+        return [self.at, self.at + timedelta(seconds=lasts_s)]
 
     def __str__(self) -> str:
         """Show when, what and whom in one line."""

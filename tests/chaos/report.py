@@ -4,6 +4,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
+from datetime import datetime
 from pathlib import Path
 
 from tests.chaos.check import Violation
@@ -59,9 +60,18 @@ def _counts(facts: Facts) -> Iterator[str]:
     yield f"  read as:           {_table(read for one in submitted for read in one.reads)}"
     yield f"final states:        {_table(one.status for one in kept)}"
     yield f"deliveries per task: {_table(one.deliveries for one in kept)}"
+    yield f"started when final:  {sum(map(_ran_when_final, kept))}"
     yield f"results per task:    {_table(len(one.results) for one in kept)}"
     yield f"final events stored: {_table(len(one.finals) for one in kept)}"
     yield f"final events heard:  {_table(len(one.heard) for one in kept)}"
+
+
+def _ran_when_final(kept: Kept) -> bool:
+    """Whether it was started after its end, by two executors at once or by a forgetful broker."""
+    if kept.entry is None:
+        return False
+    end = datetime.fromisoformat(kept.entry["finished_at"])
+    return any(run.at > end for run in kept.runs)
 
 
 def _table(values: Iterable[object]) -> str:

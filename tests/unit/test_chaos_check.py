@@ -245,6 +245,14 @@ def test_a_task_that_ran_after_its_end():
     assert rules([submitted()], [late], longest_stop_s=16) == []
 
 
+@pytest.mark.parametrize(("died_after_s", "found"), [(10, []), (-60, ["ran again"])])
+def test_a_broker_that_forgot_an_end(died_after_s, found):
+    """One that dies after a task's end may deliver it again; a death long before explains none."""
+    late = kept(runs=[Run(1, END + timedelta(seconds=20), "e")])
+    deaths = [END + timedelta(seconds=died_after_s)]
+    assert rules([submitted()], [late], broker_deaths=deaths) == found
+
+
 def test_a_seed_that_gives_two_answers():
     """The same circuit and seed give the same counts."""
     one, two = submitted("a", kind="seeded"), submitted("b", kind="seeded")
