@@ -6,22 +6,26 @@ one gets its turn however many small ones come.
 """
 
 from collections import Counter
+from typing import Final
 
 from qjet_shared.subjects import DEFAULT_LANE, LARGE_LANE
+
+SPARE: Final = 1
+"""Sandboxes beyond the circuits that should run at once."""
 
 
 class Seats:
     """Counts the tasks in hand by lane and tells how many more of each could start."""
 
     def __init__(self, size: int) -> None:
-        """Take how many circuits should run at once; `size + 1` sandboxes serve them."""
+        """Take how many circuits should run at once; `size + SPARE` sandboxes serve them."""
         self._size = size
         self._taken: Counter[str] = Counter()
 
     @property
     def sandboxes(self) -> int:
         """How many sandboxes it takes."""
-        return self._size + 1
+        return self._size + SPARE
 
     def claim(self, lane: str) -> None:
         """A task has come that will want a sandbox."""

@@ -6,6 +6,7 @@ from msgspec import Meta
 
 from qjet_executor.machine import usable_cores, usable_memory_mb
 from qjet_executor.protocol import DEFAULT_MAX_RESULT_MB
+from qjet_executor.seats import SPARE
 from qjet_shared.settings import CommonSettings, Count, Port, Seconds
 from qjet_shared.streams import DEFAULT_ACK_WAIT_S
 from qjet_shared.submissions import Limits
@@ -43,4 +44,4 @@ class ExecutorSettings(CommonSettings, frozen=True, kw_only=True):
         """What a run may take in a sandbox: as set, else a fair share of four fifths of it all."""
         if self.sandbox_memory_mb > 0:
             return self.sandbox_memory_mb
-        return max(64, usable_memory_mb() * 4 // 5 // self.sandbox_count)
+        return max(64, usable_memory_mb() * 4 // 5 // (self.sandbox_count + SPARE))
