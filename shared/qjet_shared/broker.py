@@ -40,6 +40,9 @@ _MOST_PINGS_UNANSWERED: Final = 2
 
 _CONNECT_TIMEOUT_S: Final = 2
 
+_MOVES_APART_S: Final = 10.0
+"""Elections take as long; meanwhile no server answers, and none is better than another."""
+
 _TIME: Final = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d+))?Z$")
 
 
@@ -93,7 +96,9 @@ class Broker:
         self._name = name
         self._connecting: asyncio.Task[None] | None = None
         self._first = asyncio.Event()
-        self._requests = Requests(self.nc)
+        self._requests = Requests(self.nc, on_silence=self._move)
+        self._moving: asyncio.Task[None] | None = None
+        self._moved_at = 0.0
         self._is_closing = False
         self._on_reconnect: list[Callable[[], None]] = []
         self._away_since: float | None = time.monotonic()
@@ -236,6 +241,14 @@ class Broker:
         log.info("broker.connected")
         self._away_since = None
         self._first.set()
+
+    def _move(self) -> None:
+        """Try another server: this one is there, but perhaps cut off from those that decide."""
+        now = time.monotonic()
+        if len(self._servers) > 1 and now - self._moved_at > _MOVES_APART_S:
+            self._moved_at = now
+            log.warning("broker.silent")
+            self._moving = asyncio.create_task(self.nc.force_reconnect(), name="broker.move")
 
     async def _disconnected(self) -> None:
         if not self._is_closing:

@@ -11,8 +11,9 @@ Source: NATS ADR-31 (direct get), https://github.com/nats-io/nats-architecture-a
 """
 
 import asyncio
-from collections.abc import Mapping
-from contextlib import suppress
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from typing import Final, NamedTuple
 
 import msgspec
@@ -98,8 +99,11 @@ class Requests:
     asked again as soon as somebody else may answer: every question can be asked twice.
     """
 
-    def __init__(self, nc: Client) -> None:
+    def __init__(self, nc: Client, *, on_silence: Callable[[], None]) -> None:
+        """Take the connection, and what to call when all that was asked for `TIMEOUT_S` failed."""
         self._nc = nc
+        self._on_silence = on_silence
+        self._failing_since: float | None = None
         self._inbox = ""
         self._serial = 0
         self._open: dict[str, _Question] = {}
@@ -121,9 +125,10 @@ class Requests:
             QjetError: as `errors.refusal` and `errors.translated` say.
         """
         require_size(self._nc, payload, headers)
-        answer = await self._ask(subject, payload, headers)
-        if error := _PUB_ACKS.decode(answer.data).error:
-            raise refusal(subject, error.code, error.err_code, error.description)
+        with self._watched():
+            answer = await self._ask(subject, payload, headers)
+            if error := _PUB_ACKS.decode(answer.data).error:
+                raise refusal(subject, error.code, error.err_code, error.description)
 
     async def last(self, stream: str, subject: str) -> Msg | None:
         """Return the newest message of one subject, or None where there is none.
@@ -131,11 +136,13 @@ class Requests:
         Raises:
             BrokerUnavailableError: no answer.
         """
-        return await self._read(stream, {"last_by_subj": subject})
+        with self._watched():
+            return await self._read(stream, {"last_by_subj": subject})
 
     async def first(self, stream: str, subject: str) -> Msg | None:
         """Return the oldest message of a subject, which may hold wildcards. Raises as `last`."""
-        return await self._read(stream, {"seq": 1, "next_by_subj": subject})
+        with self._watched():
+            return await self._read(stream, {"seq": 1, "next_by_subj": subject})
 
     async def _read(self, stream: str, query: dict[str, str | int]) -> Msg | None:
         question = msgspec.json.encode(query)
@@ -192,6 +199,22 @@ class Requests:
                     return await answer
         finally:
             self._open.pop(token, None)
+
+    @contextmanager
+    def _watched(self) -> Iterator[None]:
+        """Notice when the broker has been of no use for a while."""
+        asked_at = time.monotonic()
+        try:
+            yield
+        except BrokerUnavailableError:
+            self._failing_since = min(asked_at, self._failing_since or asked_at)
+            if time.monotonic() - self._failing_since >= TIMEOUT_S:
+                self._on_silence()
+            raise
+        except QjetError:
+            self._failing_since = None
+            raise
+        self._failing_since = None
 
     async def _listen(self) -> None:
         self._inbox = self._nc.new_inbox() + "."

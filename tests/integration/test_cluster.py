@@ -7,15 +7,17 @@ from itertools import pairwise
 from pathlib import Path
 
 import httpx
+import nats
 import pytest
 from nats.aio.client import Client as NatsClient
 from nats.aio.msg import Msg
 
 from qjet_shared import subjects
 from qjet_shared.broker import Broker
+from qjet_shared.errors import BrokerUnavailableError
 from qjet_shared.messages import BELL_QASM
 from tests.support.cluster import SIZE, Cluster, Node, nats_cluster
-from tests.support.nats import nats_server
+from tests.support.nats import NatsServer, nats_server
 from tests.support.services import Service, service
 from tests.support.tasks import final
 from tests.support.waiting import wait_until
@@ -190,23 +192,47 @@ async def test_streams_are_made_as_soon_as_there_is_a_majority(tmp_path: Path) -
 async def test_a_server_that_hangs_is_left_with_megabytes_unsent() -> None:
     """What waits to be sent to it must not keep a process from going elsewhere."""
     with nats_server() as one, nats_server() as other:
-        broker = Broker(f"{one.url},{other.url}", name="sender")
-        broker.start()
-        await broker.first_connection()
-        servers = {server.port: server for server in (one, other)}
-        address = broker.nc.connected_url
-        assert address is not None
-        hung = servers.pop(address.port)
-        hung.pause()
+        broker = await _connected_to(one, other)
+        one.pause()
         try:
             for _ in range(60):
                 await broker.announce("large", b"x" * 1_000_000)
-            (left,) = servers.values()
             await wait_until(
-                lambda: broker.nc.connected_url and broker.nc.connected_url.port == left.port,
+                lambda: broker.nc.connected_url and broker.nc.connected_url.port == other.port,
                 "it is connected to the other one",
                 timeout_s=8,
             )
         finally:
-            hung.resume()
+            one.resume()
             await broker.close()
+
+
+async def test_a_server_whose_jetstream_is_silent_is_left() -> None:
+    """A node that is cut off from the others answers pings, and no question; so one moves on."""
+    with nats_server() as silent, nats_server() as good:
+        swallower = await nats.connect(silent.url)
+        await swallower.subscribe("moved.>")
+        await swallower.flush()
+        client = await nats.connect(good.url)
+        await client.jetstream().add_stream(name="MOVED", subjects=["moved.>"])
+        broker = await _connected_to(silent, good)
+        with pytest.raises(BrokerUnavailableError):
+            await broker.publish("moved.one", b"")
+        await wait_until(
+            lambda: broker.nc.connected_url and broker.nc.connected_url.port == good.port,
+            "it is connected to the other one",
+        )
+        await broker.publish("moved.one", b"")
+        for each in (broker, swallower, client):
+            await each.close()
+
+
+async def _connected_to(wanted: NatsServer, other: NatsServer) -> Broker:
+    """Return a connection that knows two servers and is with one of them."""
+    while True:
+        broker = Broker(f"{wanted.url},{other.url}", name="client")
+        broker.start()
+        await broker.first_connection()
+        if broker.nc.connected_url and broker.nc.connected_url.port == wanted.port:
+            return broker
+        await broker.close()
