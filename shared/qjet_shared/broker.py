@@ -20,6 +20,7 @@ from nats.js import JetStreamContext
 
 from qjet_shared import subjects
 from qjet_shared.errors import BrokerUnavailableError, translated
+from qjet_shared.reads import Reads
 from qjet_shared.requests import DELETION, TIMEOUT_S, Requests, marks_deletion, require_size
 
 log = logging.getLogger(__name__)
@@ -39,9 +40,6 @@ _MOST_PINGS_UNANSWERED: Final = 2
 """A server that has not answered within two to three seconds is left for another."""
 
 _CONNECT_TIMEOUT_S: Final = 2
-
-_MOVES_APART_S: Final = 10.0
-"""Elections take as long; meanwhile no server answers, and none is better than another."""
 
 _TIME: Final = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d+))?Z$")
 
@@ -96,9 +94,9 @@ class Broker:
         self._name = name
         self._connecting: asyncio.Task[None] | None = None
         self._first = asyncio.Event()
-        self._requests = Requests(self.nc, on_silence=self._move)
+        self._requests = Requests(self.nc, on_useless=self._move)
+        self._reads = Reads(self.nc, self._requests)
         self._moving: asyncio.Task[None] | None = None
-        self._moved_at = 0.0
         self._is_closing = False
         self._on_reconnect: list[Callable[[], None]] = []
         self._away_since: float | None = time.monotonic()
@@ -162,7 +160,7 @@ class Broker:
             BrokerUnavailableError: nobody answered in time.
         """
         self.require_connection()
-        return await self._requests.last(stream, subject)
+        return await self._reads.last(stream, subject)
 
     async def entry(self, key: str) -> Msg | None:
         """Return what the results bucket holds under `key`, or None. Raises as `last`."""
@@ -216,7 +214,7 @@ class Broker:
     async def first(self, stream: str, subject: str) -> Msg | None:
         """Return the oldest message of a subject, which may hold wildcards. Raises as `last`."""
         self.require_connection()
-        return await self._requests.first(stream, subject)
+        return await self._reads.first(stream, subject)
 
     def require_connection(self) -> None:
         """Raise `BrokerUnavailableError` at once rather than after a time-out."""
@@ -244,10 +242,8 @@ class Broker:
 
     def _move(self) -> None:
         """Try another server: this one is there, but perhaps cut off from those that decide."""
-        now = time.monotonic()
-        if len(self._servers) > 1 and now - self._moved_at > _MOVES_APART_S:
-            self._moved_at = now
-            log.warning("broker.silent")
+        if len(self._servers) > 1:
+            log.warning("broker.useless")
             self._moving = asyncio.create_task(self.nc.force_reconnect(), name="broker.move")
 
     async def _disconnected(self) -> None:
@@ -276,7 +272,7 @@ async def _log_error(exc: Exception) -> None:
 
 def stored_at(msg: Msg) -> datetime | None:
     """Return when JetStream stored a message that was read directly, to the microsecond."""
-    text = (msg.headers or {}).get("Nats-Time-Stamp", "")
+    text = (msg.headers or {}).get(subjects.TIME_STAMP, "")
     found = _TIME.match(text)
     if found is None:
         return None

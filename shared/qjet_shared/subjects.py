@@ -42,6 +42,7 @@ API_CANCEL: Final = "qjet.api.cancel"
 
 MSG_ID: Final = "Nats-Msg-Id"
 SEQUENCE: Final = "Nats-Sequence"
+TIME_STAMP: Final = "Nats-Time-Stamp"
 EXPECTED_LAST: Final = "Nats-Expected-Last-Subject-Sequence"
 DIGEST: Final = "Qjet-Digest"
 """Header: what a submission with an idempotency key asked for; goes with the task to its end."""
