@@ -11,10 +11,12 @@ import random
 import re
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, Final, cast
 
 import nats.aio.client
+import nats.js.errors
 from nats.aio.msg import Msg
 from nats.js import JetStreamContext
 
@@ -183,8 +185,7 @@ class Broker:
         if not subjects.is_literal(task_id):
             return
         for subject in subjects.names_of_task(task_id):
-            with translated(subject):
-                await self.js.purge_stream(subjects.TASKS_STREAM, subject=subject)
+            await self._remove_all(subjects.TASKS_STREAM, subject)
 
     async def mark_deleted(self, key: str, sequence: str) -> None:
         """Delete the entry that has this sequence number in the bucket's stream.
@@ -208,8 +209,17 @@ class Broker:
             (subjects.EVENTS_STREAM, subjects.history_of(key)),
             (subjects.EVENTS_STREAM, subjects.key_claim(key)),
         ):
-            with translated(subject):
-                await self.js.purge_stream(stream, subject=subject)
+            await self._remove_all(stream, subject)
+
+    async def _remove_all(self, stream: str, subject: str) -> None:
+        """Remove the messages of a subject one by one.
+
+        A purge by subject makes a consumer with a wider filter forget messages that it waits for
+        the acknowledgement of: they are never delivered again (seen with nats-server 2.15.1).
+        """
+        while (found := await self.first(stream, subject)) is not None:
+            with translated(subject), suppress(nats.js.errors.NotFoundError):
+                await self.js.delete_msg(stream, int((found.headers or {})[subjects.SEQUENCE]))
 
     async def first(self, stream: str, subject: str) -> Msg | None:
         """Return the oldest message of a subject, which may hold wildcards. Raises as `last`."""

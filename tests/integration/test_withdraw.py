@@ -236,3 +236,17 @@ async def test_cancel_reaches_whichever_executor_runs_the_task(http, broker, nc,
         await wait_until(lambda: killed() == [False, True], "one sandbox is killed", timeout_s=1)
         assert (await ask(http, "POST", f"/tasks/{ids[1]}/cancel"))[0] == 200
         await wait_until(lambda: killed() == [True, True], "both are", timeout_s=1)
+
+
+async def test_a_cancel_leaves_other_tasks_to_be_delivered_again(http, nc: NatsClient):
+    """Of three tasks that an executor holds one is cancelled and one done; the third comes back."""
+    queue = await nc.jetstream().pull_subscribe_bind("executors", stream="QJET_TASKS")
+    for name in ("dropped", "cancelled", "done"):
+        await publish(nc, name, BELL)
+    held = {msg.subject.split(".")[2]: msg for msg in await queue.fetch(3)}
+    status, _ = await ask(http, "POST", "/tasks/cancelled/cancel")
+    assert status == 200
+    await held["done"].ack()
+    again = await queue.fetch(1, timeout=10)
+    assert again[0].subject == "qjet.submit.dropped"
+    assert again[0].metadata.num_delivered == 2
