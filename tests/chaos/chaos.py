@@ -34,7 +34,7 @@ from tests.chaos.witness import Witness
 from tests.support.stack import RunningStack, running_stack
 
 ACK_WAIT_S = 3.0
-SETTLE_S = 120.0
+PATIENCE_S = 60.0
 ENVIRON = {
     "QJET_ACK_WAIT_S": str(ACK_WAIT_S),
     "QJET_SANDBOXES": "2",
@@ -59,14 +59,14 @@ async def play(plan: Plan, stack: RunningStack) -> tuple[Facts, list[Struck]]:
         known = {task_id for one in load.submitted if one.is_accepted for task_id in one.task_ids}
         _say(f"{len(known)} tasks accepted; waiting until all is settled")
         start = time.monotonic()
-        is_settled = await witness.settled(known, SETTLE_S)
+        is_settled = await witness.settled(known, PATIENCE_S)
         how = "settled" if is_settled else "NOT settled"
         _say(f"{how} after {time.monotonic() - start:.1f} s")
         await witness.read()
     longest_s = max(fault.lasts_s for fault in plan.faults)
     _say(f"deliveries by the broker: {witness.deliveries}")
     deaths = [moment for struck in faults.struck for moment in struck.broker_deaths]
-    facts = Facts(load.submitted, witness.kept, witness.overwritten, longest_s, deaths)
+    facts = Facts(load.submitted, witness.kept, witness.overwritten, longest_s, deaths, is_settled)
     return facts, faults.struck
 
 

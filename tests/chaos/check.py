@@ -51,6 +51,8 @@ def check(facts: Facts) -> list[Violation]:
         if task_id not in claimed and not _is_a_cut_off_task(kept)
     ]
     found += _check_twins(facts, tasks_of)
+    if not facts.is_settled:
+        found.append(Violation("stuck", "QJET_TASKS", "work is left, and nothing moves"))
     if facts.overwritten:
         text = f"{facts.overwritten} entries were replaced or removed"
         found.append(Violation("overwritten", "qjet-results", text))
@@ -149,7 +151,7 @@ def _check_counts(expected: Circuit, task_id: str, counts: dict[str, int]) -> It
     total = sum(counts.values())
     if total != expected.shots:
         yield Violation("counts", task_id, f"{total} counts for {expected.shots} shots")
-    if expected.outcomes is not None and (strange := counts.keys() - expected.outcomes):
+    if strange := counts.keys() - expected.outcomes:
         text = f"{sorted(strange)[:3]} cannot come out, only {sorted(expected.outcomes)}"
         yield Violation("mixed up", task_id, text)
 

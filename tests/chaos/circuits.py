@@ -33,15 +33,15 @@ _TAG_QUBITS = f"qubit[{TAG_BITS + 2}] q; bit[2] c; bit[{TAG_BITS}] tag; "
 class Circuit:
     """What to submit, and what to expect.
 
-    `outcomes` are all bitstrings it may give, None for too many to list. `error` is the code of
-    the one error it ends with, None where it has to complete. Counts of circuits with the same
-    `twin` are the same, bit for bit.
+    `outcomes` are all bitstrings it may give, or how long they are where that would be too many.
+    `error` is the code of the one error it ends with, None where it has to complete. Counts of
+    circuits with the same `twin` are the same, bit for bit.
     """
 
     qc: str
     shots: int
     options: dict[str, Any] = field(default_factory=dict)
-    outcomes: frozenset[str] | None = frozenset()
+    outcomes: frozenset[str] = frozenset()
     error: str | None = None
     twin: str | None = None
 
@@ -85,7 +85,7 @@ _MAKERS: dict[str, Callable[[int], Circuit]] = {
     "tagged": _tagged,
     "seeded": lambda _: _ghz(4, shots=256, seed=7),
     "slow": lambda index: _ghz(3, shots=(500_000, 750_000, 1_000_000)[index % 3], seed=11),
-    "large": lambda _: Circuit(COIN_20, 100_000, outcomes=None),
+    "large": lambda _: Circuit(COIN_20, 100_000, outcomes=frozenset({"20 bits"})),
     "broken": lambda _: Circuit("OPENQASM 3; qubit[2] q\nh q[0];", 16, error="qasm_syntax"),
     "endless": lambda _: Circuit(ENDLESS, 16, {"timeout_s": 1.0}, error="time_limit"),
 }

@@ -79,7 +79,8 @@ class Facts:
     """All that the check looks at.
 
     `overwritten` counts bucket entries that another replaced; `broker_deaths` are the moments
-    since which the broker may have forgotten what it had not written down.
+    since which the broker may have forgotten what it had not written down; `is_settled` says that
+    all was done in the end.
     """
 
     submitted: list[Submitted] = field(default_factory=list)
@@ -87,6 +88,7 @@ class Facts:
     overwritten: int = 0
     longest_stop_s: float = 0.0
     broker_deaths: list[datetime] = field(default_factory=list)
+    is_settled: bool = True
 
     def tasks_of(self) -> dict[str, list[Kept]]:
         """Return each submission's tasks: those it was told of, and those that bear its name."""

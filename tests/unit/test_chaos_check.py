@@ -81,6 +81,11 @@ def test_a_finished_task_that_stays_in_the_queue():
     assert rules([submitted()], [kept(waiting=1)]) == ["stuck"]
 
 
+def test_work_that_is_left():
+    """Something is on its way for ever, whosever it is."""
+    assert rules([submitted()], [kept()], is_settled=False) == ["stuck"]
+
+
 def test_a_result_that_never_reached_the_bucket():
     """On the results stream for good."""
     assert rules([submitted()], [kept(entry=None, finals=[])]) == ["stuck"]
