@@ -70,8 +70,9 @@ class Withdrawals:
         sequence = (entry.headers or {})[subjects.SEQUENCE]
         try:
             await self._broker.mark_deleted(key, sequence)
-        except AlreadyThereError as exc:  # somebody else was faster
-            raise NotFoundError from exc
+        except AlreadyThereError as exc:  # it is gone, or, asked twice, this was the second time
+            if await self._broker.entry(key):
+                raise ConflictError("The task has changed at this moment; look again.") from exc
         await self._broker.forget(key)
         await self._announce_deleted(task_id)
         await self._delete_blob(msgspec.json.decode(entry.data, type=StoredState))
