@@ -6,6 +6,8 @@ BIN := $(VENV)/bin
 RUNTIME := $(VENV)/.runtime
 DEV := $(VENV)/.dev
 SOURCES := client shared services tests
+# Two at once, for most of them wait; the tests of one file stay together and share what they may.
+SIDE_BY_SIDE := -n 2 --dist loadfile
 
 .DEFAULT_GOAL := help
 .PHONY: help run demo test unit property integration e2e compose-test lint type bench chaos up down clean
@@ -27,10 +29,10 @@ demo: $(RUNTIME) ## the same with every example, on free ports, and exit
 		--try examples/adder.qasm
 
 test: $(DEV) ## all tests but the containers, the long chaos and the benches
-	$(BIN)/pytest tests/unit tests/property tests/integration tests/e2e
+	$(BIN)/pytest $(SIDE_BY_SIDE) tests/unit tests/property tests/integration tests/e2e
 
 unit property integration e2e: $(DEV) ## one level of the tests
-	$(BIN)/pytest tests/$@
+	$(BIN)/pytest $(SIDE_BY_SIDE) tests/$@
 
 compose-test: $(DEV) ## the containers: build, scale to three executors, run the API tests
 	$(BIN)/pytest tests/compose

@@ -4,6 +4,7 @@ import argparse
 import os
 import sys
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, Final, get_args
 
@@ -76,15 +77,24 @@ def add_circuit_arguments(command: argparse.ArgumentParser) -> None:
 
 def run_circuit(client: Client, arguments: argparse.Namespace, console: Console) -> int:
     """Submit, wait, print; the core of `qjet run`."""
+    task = _awaited(client, arguments, console.status)
+    show_task(task, console)
+    return _code(task)
+
+
+def _awaited(
+    client: Client,
+    arguments: argparse.Namespace,
+    shown: Callable[[str], AbstractContextManager[Any]],
+) -> Task:
+    """Submit and wait for the end; who stops waiting does not want it any more."""
     task_id = client.submit(_source(arguments.file), **_options(arguments))
     try:
-        with console.status(f"task {task_id}"):
-            task = client.wait(task_id)
+        with shown(f"task {task_id}"):
+            return client.wait(task_id)
     except KeyboardInterrupt:
         _cancel_interrupted(client, task_id)
         raise
-    show_task(task, console)
-    return _code(task)
 
 
 def _cancel_interrupted(client: Client, task_id: str) -> None:
@@ -167,7 +177,7 @@ def _run(arguments: argparse.Namespace) -> int:
     with _client(arguments) as client:
         if not arguments.json:
             return run_circuit(client, arguments, Console())
-        task = client.run(_source(arguments.file), **_options(arguments))
+        task = _awaited(client, arguments, nullcontext)
     _print_json(task)
     return _code(task)
 

@@ -11,19 +11,17 @@ import random
 import re
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, Final, cast
 
 import nats.aio.client
-import nats.js.errors
 from nats.aio.msg import Msg
 from nats.js import JetStreamContext
 
 from qjet_shared import subjects
 from qjet_shared.errors import BrokerUnavailableError, translated
 from qjet_shared.reads import Reads
-from qjet_shared.requests import DELETION, TIMEOUT_S, Requests, marks_deletion, require_size
+from qjet_shared.requests import TIMEOUT_S, Requests, marks_deletion, require_size
 
 log = logging.getLogger(__name__)
 
@@ -169,62 +167,18 @@ class Broker:
         found = await self.last(subjects.RESULTS_BUCKET_STREAM, subjects.entry(key))
         return None if found is None or marks_deletion(found) else found
 
-    async def has_expired(self, key: str) -> bool:
-        """Whether a task's final state was announced and its entry is gone. Raises as `last`."""
-        if await self.entry(key):
-            return False
-        if not await self.first(subjects.EVENTS_STREAM, subjects.final(key, "*")):
-            return False
-        return await self.entry(key) is None  # it may have come between the two looks
-
-    async def withdraw(self, task_id: str) -> None:
-        """Take a task out of the queue, under whatever name it waits there. Raises as `forget`.
-
-        An id that is a wildcard names other people's tasks; its own ends as an error anyway.
-        """
-        if not subjects.is_literal(task_id):
-            return
-        for subject in subjects.names_of_task(task_id):
-            await self._remove_all(subjects.TASKS_STREAM, subject)
-
-    async def mark_deleted(self, key: str, sequence: str) -> None:
-        """Delete the entry that has this sequence number in the bucket's stream.
-
-        Raises:
-            AlreadyThereError: it is not the newest one any more.
-            BrokerUnavailableError: JetStream does not answer.
-        """
-        headers = {**DELETION, subjects.EXPECTED_LAST: sequence}
-        await self.publish(subjects.entry(key), b"", headers)
-
-    async def forget(self, key: str) -> None:
-        """Remove what a task that is gone from the bucket has left in the streams.
-
-        Raises:
-            BrokerUnavailableError: JetStream does not answer.
-        """
-        for stream, subject in (
-            (subjects.RESULTS_STREAM, subjects.result_of(key)),
-            (subjects.EVENTS_STREAM, subjects.final(key, "*")),
-            (subjects.EVENTS_STREAM, subjects.history_of(key)),
-            (subjects.EVENTS_STREAM, subjects.key_claim(key)),
-        ):
-            await self._remove_all(stream, subject)
-
-    async def _remove_all(self, stream: str, subject: str) -> None:
-        """Remove the messages of a subject one by one.
-
-        A purge by subject makes a consumer with a wider filter forget messages that it waits for
-        the acknowledgement of: they are never delivered again (seen with nats-server 2.15.1).
-        """
-        while (found := await self.first(stream, subject)) is not None:
-            with translated(subject), suppress(nats.js.errors.NotFoundError):
-                await self.js.delete_msg(stream, int((found.headers or {})[subjects.SEQUENCE]))
-
-    async def first(self, stream: str, subject: str) -> Msg | None:
-        """Return the oldest message of a subject, which may hold wildcards. Raises as `last`."""
+    async def remove(self, stream: str, sequence: int) -> None:
+        """Remove one message from a stream, if it is still there. Raises as `last`."""
         self.require_connection()
-        return await self._reads.first(stream, subject)
+        await self._requests.remove(stream, sequence)
+
+    async def first(self, stream: str, subject: str, *, start: int = 1) -> Msg | None:
+        """Return the oldest message of a subject, which may hold wildcards, from `start` on.
+
+        Raises as `last`.
+        """
+        self.require_connection()
+        return await self._reads.first(stream, subject, start=start)
 
     def require_connection(self) -> None:
         """Raise `BrokerUnavailableError` at once rather than after a time-out."""

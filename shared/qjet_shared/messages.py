@@ -168,6 +168,7 @@ class StoredState(Struct, frozen=True):
     task_id: str
     status: Literal["completed", "error", "cancelled"]
     finished_at: datetime
+    created_at: datetime | None = None
     error: TaskError | None = None
     blob: Blob | UnsetType = UNSET
 
@@ -176,14 +177,14 @@ class Claim(Struct, frozen=True, kw_only=True):
     """What somebody is submitting, or was, under an idempotency key."""
 
     digest: str
-    at: datetime
+    at: Annotated[datetime, Meta(tz=True)]
 
 
 class Event(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A task changed its state, or was deleted."""
+    """A task changed its state."""
 
     task_id: str
-    status: Literal["pending", "running", "completed", "error", "cancelled", "deleted"]
+    status: Status
     at: datetime
     executor: str | None = None
     attempt: int | None = None
@@ -235,6 +236,14 @@ class Problem(Struct, frozen=True, kw_only=True, omit_defaults=True):
     detail: str
     code: str
     errors: tuple[FieldProblem, ...] = ()
+
+
+def unreadable(task_id: str) -> Task:
+    """Build what a task ends as whose stored state nobody can read."""
+    error = TaskError(code="simulation_failed", message="The executor's result is not readable.")
+    return Task(
+        task_id=task_id, status="error", message=error.message, error=error, finished_at=utc_now()
+    )
 
 
 def utc_now() -> datetime:

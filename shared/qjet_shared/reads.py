@@ -100,10 +100,13 @@ class Reads:
         with self._requests.watched():
             return await self._read(stream, {"last_by_subj": subject})
 
-    async def first(self, stream: str, subject: str) -> Msg | None:
-        """Return the oldest message of a subject, which may hold wildcards. Raises as `last`."""
+    async def first(self, stream: str, subject: str, *, start: int) -> Msg | None:
+        """Return the oldest message of a subject, which may hold wildcards, from `start` on.
+
+        Raises as `last`.
+        """
         with self._requests.watched():
-            return await self._read(stream, {"seq": 1, "next_by_subj": subject})
+            return await self._read(stream, {"seq": start, "next_by_subj": subject})
 
     async def _read(self, stream: str, query: dict[str, str | int]) -> Msg | None:
         question = msgspec.json.encode(query)

@@ -48,6 +48,10 @@ DELETION: Final[Mapping[str, str]] = {_OPERATION: "DEL"}
 """Headers of an entry that says that there is none any more. Source: NATS ADR-8."""
 
 
+_NOT_THERE: Final = frozenset({10037, 10057})
+"""JetStream's error codes for a message that is gone, asked for or to be removed."""
+
+
 class _Question(NamedTuple):
     """What was asked and not answered yet."""
 
@@ -108,6 +112,18 @@ class Requests:
             answer = await self.ask(subject, payload, headers)
             if error := _PUB_ACKS.decode(answer.data).error:
                 raise refusal(subject, error.code, error.err_code, error.description)
+
+    async def remove(self, stream: str, sequence: int) -> None:
+        """Remove a message from a stream, if it is still there.
+
+        Raises:
+            QjetError: as `errors.refusal` and `errors.translated` say.
+        """
+        question = msgspec.json.encode({"seq": sequence, "no_erase": True})
+        subject = f"$JS.API.STREAM.MSG.DELETE.{stream}"
+        error = _PUB_ACKS.decode((await self.ask(subject, question)).data).error
+        if error and error.err_code not in _NOT_THERE:
+            raise refusal(subject, error.code, error.err_code, error.description)
 
     async def ask(
         self, subject: str, payload: bytes, headers: Mapping[str, str] | None = None

@@ -40,7 +40,8 @@ async def test_the_same_key_and_submission_give_the_same_task(http, executor, nc
     await final(nc, first[1]["task_id"])
     assert await submit(http, "k", {"qc": BELL, "shots": 9}) == first
     assert await submit(http, "k", {"qc": BELL, "shots": 9, "method": "automatic"}) == first
-    assert await stream_messages(nc, "QJET_RESULTS") == 1
+    plain = await submit(http, "defaults", {"qc": BELL})
+    assert await submit(http, "defaults", {"qc": BELL, "shots": 1024, "tags": []}) == plain
     other = await submit(http, "another", {"qc": BELL, "shots": 9})
     assert other[1]["task_id"] != first[1]["task_id"]
 
@@ -143,6 +144,17 @@ async def test_a_cancelled_task_keeps_its_key(http, nc: NatsClient):
     assert await submit(http, "k", {"qc": BELL}) == first
     assert (await submit(http, "k", {"qc": ENDLESS}))[0] == 409
     assert await stream_messages(nc, "QJET_TASKS") == 0
+
+
+@pytest.mark.parametrize(
+    "garbage", [b"", b"{", b"\xff", b'{"digest": "d", "at": "2026-01-01T00:00:00"}']
+)
+async def test_garbage_on_a_claim_is_no_claim(http, nc: NatsClient, garbage):
+    """What anybody publishes there keeps no key from being used."""
+    _, accepted = await submit(http, "k", {"qc": BELL})
+    await nc.jetstream().purge_stream("QJET_TASKS")
+    await nc.jetstream().publish(f"qjet.keys.{accepted['task_id']}", garbage)
+    assert (await submit(http, "k", {"qc": ENDLESS}))[0] == 202
 
 
 @pytest.mark.parametrize("key", ["", "x" * 256, "caf\u00e9", "a\tb"])

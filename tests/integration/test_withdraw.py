@@ -184,6 +184,52 @@ async def test_a_wildcard_as_an_id_withdraws_nobody_elses_task(http, nc: NatsCli
     assert await stream_messages(nc, "QJET_TASKS") == 1
 
 
+async def test_an_id_can_be_used_again_the_moment_it_is_deleted(http, executor, nc: NatsClient):
+    """Again and again: whatever of the deletion is still under way, nothing is lost."""
+    for life in range(1, 16):
+        await publish(nc, "reused", {"qc": BELL, "shots": life})
+        task = await final(nc, "reused")
+        assert (task["status"], task["shots"]) == ("completed", life)
+        statuses = await asyncio.gather(*(ask(http, "DELETE", "/tasks/reused") for _ in range(3)))
+        assert {status for status, _ in statuses} <= {204, 404}
+
+
+async def test_a_cancelled_id_can_be_deleted_and_used_at_once(http, executor, nc: NatsClient):
+    """Cancel, delete and submit again, without a pause: each life has its own end."""
+    for life in range(1, 8):
+        await publish(nc, "reused", {"qc": ENDLESS, "shots": life})
+        assert (await ask(http, "POST", "/tasks/reused/cancel"))[0] == 200
+        assert (await ask(http, "DELETE", "/tasks/reused"))[0] == 204
+        await publish(nc, "reused", {"qc": BELL, "shots": life})
+        task = await final(nc, "reused")
+        assert (task["status"], task["shots"]) == ("completed", life)
+        assert (await ask(http, "DELETE", "/tasks/reused"))[0] == 204
+
+
+async def test_a_forged_announcement_ends_nobodys_task(executor, nc: NatsClient):
+    """Only a result cancels a task; an event that anybody can publish does not."""
+    running = await nc.subscribe("qjet.events.kept.running")
+    await publish(nc, "kept", {"qc": ENDLESS, "timeout_s": 2})
+    await running.next_msg(10)
+    await nc.publish("qjet.events.kept.cancelled", b"")
+    task = await final(nc, "kept")
+    assert (task["error"]["code"], task["attempts"]) == ("time_limit", 1)
+
+
+async def test_what_an_operator_puts_into_the_bucket_can_be_read_and_deleted(http, nc: NatsClient):
+    """Garbage under a key, or a result whose blob is gone: an answer, never a 500."""
+    bucket = await nc.jetstream().key_value("qjet-results")
+    await bucket.put("garbage", b"\xff{")
+    named = {"task_id": "named", "status": "completed", "message": "", "shots": 1}
+    named |= {"finished_at": "2026-01-01T00:00:00Z", "blob": {"name": "gone", "size_bytes": 1}}
+    await bucket.put("named", json.dumps(named).encode())
+    assert (await ask(http, "GET", "/tasks/garbage"))[1]["status"] == "error"
+    assert (await ask(http, "GET", "/tasks/named"))[1]["blob"]["name"] == "gone"
+    for name in ("garbage", "named"):
+        assert (await ask(http, "DELETE", f"/tasks/{name}"))[0] == 204
+        assert (await ask(http, "GET", f"/tasks/{name}"))[0] == 404
+
+
 async def test_what_is_not_finished_is_not_deleted(http):
     """409 for a waiting task, 404 for an unknown one."""
     task_id = await submit(http)

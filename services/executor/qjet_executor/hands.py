@@ -91,21 +91,23 @@ class Hands:
         """Whether a task was announced cancelled lately."""
         return task_id in self._cancelled
 
-    def cancel(self, task_id: str) -> None:
-        """Kill the task's sandbox if it runs here; if it comes here yet, it is not started."""
+    def remember_cancelled(self, task_id: str) -> None:
+        """Keep in mind that a task was cancelled, for its delivery may still be on its way."""
         self._cancelled[task_id] = None
         if len(self._cancelled) > _MOST_REMEMBERED:
             del self._cancelled[next(iter(self._cancelled))]
-        for hand in self._held.values():
-            if hand.delivery.task_id == task_id and hand.sandbox:
-                hand.sandbox.cancel()
 
-    async def cancel_what_has_ended(self) -> None:
-        """Look for results of what runs here: a cut connection may have hidden a cancel."""
+    async def cancel_what_has_ended(self, task_id: str | None = None) -> None:
+        """Kill the sandboxes of tasks that have a result: of one task, or of any that runs here.
+
+        After a cut connection any may have been cancelled unheard.
+        """
         for hand in list(self._held.values()):
-            task_id = hand.delivery.task_id
-            if hand.sandbox and await self._results.exist(task_id):
-                self.cancel(task_id)
+            own_id, sandbox = hand.delivery.task_id, hand.sandbox
+            if sandbox is None or task_id not in (None, own_id):
+                continue
+            if await self._results.exist(own_id) and hand.sandbox is sandbox:
+                sandbox.cancel()
 
     async def keep_in_progress(self) -> None:
         """Tell JetStream, again and again, that the tasks in hand are being worked on."""

@@ -11,7 +11,7 @@ import msgspec
 from qjet_executor.delivery import Delivery
 from qjet_executor.outcomes import large_part, without_counts
 from qjet_executor.protocol import Outcome
-from qjet_shared import subjects
+from qjet_shared import subjects, traces
 from qjet_shared.broker import EXPECT_EMPTY, Broker
 from qjet_shared.errors import AlreadyThereError, QueueFullError, translated
 from qjet_shared.ids import new_task_id
@@ -40,9 +40,11 @@ class Results:
         """
         if not await self._broker.last(subjects.RESULTS_STREAM, subjects.result(task_id)):
             return False
-        if not await self._broker.has_expired(subjects.token(task_id)):
+        key = subjects.token(task_id)
+        left = await traces.left_by(self._broker, key)
+        if not await traces.has_expired(self._broker, key):
             return True
-        await self._broker.forget(subjects.token(task_id))
+        await traces.remove(self._broker, left)
         return False
 
     @patiently
@@ -79,7 +81,10 @@ class Results:
     async def _history(self, task_id: str) -> tuple[Attempt, ...]:
         subject = subjects.history_of(subjects.token(task_id))
         found = await self._broker.last(subjects.EVENTS_STREAM, subject)
-        return _HISTORY.decode(found.data) if found else ()
+        try:
+            return _HISTORY.decode(found.data) if found else ()
+        except (msgspec.DecodeError, UnicodeDecodeError):  # not ours: nothing is known then
+            return ()
 
     @patiently
     async def deliver(self, task: Task, outcome: Outcome | None, digest: str) -> bool:

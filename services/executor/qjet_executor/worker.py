@@ -69,7 +69,7 @@ class Worker:
         self._on_room = on_room
         self._results = Results(broker)
         self._running: dict[str, RunningTask] = {}
-        self._checking: asyncio.Task[None] | None = None
+        self._checking: set[asyncio.Task[None]] = set()
         self.hands = Hands(
             work=self._work,
             results=self._results,
@@ -90,16 +90,20 @@ class Worker:
 
     async def listen(self) -> None:
         """Hear of cancelled tasks. Needs a connection."""
-        for status in ("cancelled", "deleted"):
-            await self._broker.nc.subscribe(subjects.events(status), cb=self._hear_cancelled)
+        await self._broker.nc.subscribe(subjects.events("cancelled"), cb=self._hear_cancelled)
         self._broker.on_reconnect(self._check_hands)
 
     async def _hear_cancelled(self, event: Msg) -> None:
-        self.hands.cancel(subjects.task_id_of_event(event.subject))
+        """Look before killing: the id may have a new task since, and anybody can publish."""
+        task_id = subjects.task_id_of_event(event.subject)
+        self.hands.remember_cancelled(task_id)
+        self._check_hands(task_id)
 
-    def _check_hands(self) -> None:
-        checking = self.hands.cancel_what_has_ended()
-        self._checking = asyncio.create_task(checking, name="executor.check")
+    def _check_hands(self, task_id: str | None = None) -> None:
+        checking = self.hands.cancel_what_has_ended(task_id)
+        task = asyncio.create_task(checking, name="executor.check")
+        self._checking.add(task)
+        task.add_done_callback(self._checking.discard)
 
     async def _work(self, hand: Hand) -> None:
         """Bring one task to its result; raises `HandBack` where it should be tried again."""

@@ -53,7 +53,7 @@ def task_id_of_key(key: str) -> str:
 
 def digest_of(submission: Submission) -> str:
     """Return a digest that is equal for submissions that ask for the same, however written."""
-    return sha256(msgspec.json.encode(submission)).hexdigest()
+    return sha256(msgspec.json.encode(msgspec.structs.asdict(submission))).hexdigest()
 
 
 async def claim(broker: Broker, task_id: str, digest: str) -> None:
@@ -76,13 +76,21 @@ async def _take_over(broker: Broker, subject: str, payload: bytes, digest: str) 
     found = await broker.last(subjects.EVENTS_STREAM, subject)
     if found is None:  # deleted at this moment, together with its task
         raise KeyReusedError
-    standing = msgspec.json.decode(found.data, type=Claim)
-    if standing.digest == digest:
+    standing = _read_claim(found.data)
+    if standing and standing.digest == digest:
         return
-    if (utc_now() - standing.at).total_seconds() < _STALE_S:
+    if standing and (utc_now() - standing.at).total_seconds() < _STALE_S:
         raise KeyReusedError
     sequence = (found.headers or {})[subjects.SEQUENCE]
     try:
         await broker.publish(subject, payload, {subjects.EXPECTED_LAST: sequence})
     except AlreadyThereError as exc:
         raise KeyReusedError from exc
+
+
+def _read_claim(data: bytes) -> Claim | None:
+    """Read a claim; what somebody else put there claims nothing."""
+    try:
+        return msgspec.json.decode(data, type=Claim)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None

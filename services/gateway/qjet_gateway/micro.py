@@ -29,7 +29,8 @@ async def start_micro_service(broker: Broker, api: Api) -> Service:
     """Register the service and its endpoints. Needs a connection."""
 
     async def submit(request: Request) -> bytes:
-        key = (request.headers or {}).get(idempotency.HEADER)
+        headers = {name.lower(): value for name, value in (request.headers or {}).items()}
+        key = headers.get(idempotency.HEADER.lower())
         return msgspec.json.encode(await api.submit_payload(request.data, key=key))
 
     async def get(request: Request) -> bytes:

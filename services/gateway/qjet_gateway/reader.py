@@ -7,18 +7,18 @@ Only the bucket makes a state final: that is where the first one wins.
 
 import asyncio
 import logging
-from datetime import datetime
 from typing import Any, Final
 
 import msgspec
 from msgspec import UNSET, Struct
 from nats.aio.msg import Msg
+from nats.js.errors import NotFoundError
 
 from qjet_gateway.cluster import Cluster
-from qjet_shared import subjects
-from qjet_shared.broker import Broker, stored_at
+from qjet_shared import subjects, traces
+from qjet_shared.broker import Broker
 from qjet_shared.errors import BrokerUnavailableError, QjetError, translated
-from qjet_shared.messages import LargeResult, StoredState, Submission, Task
+from qjet_shared.messages import LargeResult, StoredState, Submission, Task, unreadable
 from qjet_shared.submissions import Limits, read_payload
 
 log = logging.getLogger(__name__)
@@ -83,9 +83,10 @@ class Reader:
         entry = await self._broker.entry(subjects.token(task_id))
         if entry is None:
             return None
-        body = entry.data
-        state = msgspec.json.decode(body, type=StoredState)
-        if state.blob is not UNSET and is_whole:
+        body, state = entry.data, read_state(entry.data)
+        if state is None:
+            body = msgspec.json.encode(unreadable(task_id))
+        elif state.blob is not UNSET and is_whole:
             body = await self._with_blob(body, state.blob.name)
         return Found(body=body, is_final=True, digest=_digest(entry))
 
@@ -98,6 +99,8 @@ class Reader:
                     data = (await store.get(name)).data
         except TimeoutError as exc:
             raise BrokerUnavailableError("A large result could not be read in time.") from exc
+        except NotFoundError:  # deleted at this moment; the entry still says what it was
+            return body
         task = msgspec.json.decode(body, type=Task)
         large = msgspec.json.decode(data or b"", type=LargeResult)
         counts: Any = large.result
@@ -107,15 +110,8 @@ class Reader:
 
     async def _waiting(self, task_id: str) -> Found | None:
         """Look in the task stream, under every name a task can have there."""
-        if not subjects.is_literal(task_id):
-            return None
-        found = await asyncio.gather(
-            *(
-                self._broker.first(subjects.TASKS_STREAM, subject)
-                for subject in subjects.names_of_task(task_id)
-            )
-        )
-        return next((self._unfinished(task_id, msg) for msg in found if msg), None)
+        found = await traces.waiting(self._broker, task_id)
+        return self._unfinished(task_id, found[0][1]) if found else None
 
     async def _on_its_way(self, task_id: str) -> Found | None:
         """Look in the results stream: there, a task is done but not yet final.
@@ -123,7 +119,7 @@ class Reader:
         Once announced it was final; if the bucket has nothing then, the entry has expired.
         """
         msg = await self._broker.first(subjects.RESULTS_STREAM, subjects.result(task_id))
-        if msg is None or await self._broker.has_expired(subjects.token(task_id)):
+        if msg is None or await traces.has_expired(self._broker, subjects.token(task_id)):
             return None
         return _not_yet_final(task_id, msg)
 
@@ -139,7 +135,7 @@ class Reader:
             method=submission.method if submission else None,
             tags=submission.tags if submission else (),
             name=submission.name if submission else None,
-            created_at=_created_at(msg),
+            created_at=traces.created_at(msg),
             started_at=running.task.started_at if running else None,
             attempts=running.task.attempt if running else 0,
             executor=running.executor if running else None,
@@ -151,12 +147,12 @@ def _digest(msg: Msg) -> str:
     return (msg.headers or {}).get(subjects.DIGEST, "")
 
 
-def _created_at(msg: Msg) -> datetime | None:
-    """Return when a task was submitted: where it was moved since, a header tells."""
+def read_state(entry: bytes) -> StoredState | None:
+    """Read an entry of the bucket; None for what an operator put there that is none."""
     try:
-        return datetime.fromisoformat((msg.headers or {}).get(subjects.CREATED_AT, ""))
-    except ValueError:
-        return stored_at(msg)
+        return msgspec.json.decode(entry, type=StoredState)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
 
 
 def _not_yet_final(task_id: str, msg: Msg) -> Found:

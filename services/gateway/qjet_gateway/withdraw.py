@@ -5,18 +5,22 @@ and a completion that meet have one winner, for every reader and for ever. The r
 it, takes the task out of the queue and announces it; whoever runs the task hears that and stops.
 """
 
+from contextlib import suppress
 from typing import Final
 
 import msgspec
 from msgspec import UNSET
+from nats.aio.msg import Msg
+from nats.js.errors import NotFoundError as NotFoundInStoreError
 
 from qjet_gateway.cluster import Cluster
 from qjet_gateway.errors import ConflictError, NotFoundError
-from qjet_gateway.reader import Reader
-from qjet_shared import subjects
+from qjet_gateway.reader import Reader, read_state
+from qjet_shared import subjects, traces
 from qjet_shared.broker import EXPECT_EMPTY, Broker
 from qjet_shared.errors import AlreadyThereError, BrokerUnavailableError, translated
-from qjet_shared.messages import Event, StoredState, Task, utc_now
+from qjet_shared.messages import StoredState, Task, utc_now
+from qjet_shared.requests import DELETION
 
 _SETTLE_S: Final = 5.0
 
@@ -66,16 +70,17 @@ class Withdrawals:
             if await self._reader.read(task_id):
                 raise ConflictError("The task is not finished; cancel it first.")
             raise NotFoundError
-        await self._broker.withdraw(task_id)
-        sequence = (entry.headers or {})[subjects.SEQUENCE]
+        left = await traces.left_by(self._broker, key)
+        left += [trace for trace, _ in await traces.waiting(self._broker, task_id)]
+        state = read_state(entry.data)
         try:
-            await self._broker.mark_deleted(key, sequence)
+            await self._mark_deleted(key, entry, state)
         except AlreadyThereError as exc:  # it is gone, or, asked twice, this was the second time
             if await self._broker.entry(key):
                 raise ConflictError("The task has changed at this moment; look again.") from exc
-        await self._broker.forget(key)
-        await self._announce_deleted(task_id)
-        await self._delete_blob(msgspec.json.decode(entry.data, type=StoredState))
+        await traces.remove(self._broker, left)
+        if state and state.blob is not UNSET:
+            await self._delete_blob(state.blob.name)
 
     async def _decide(self, task_id: str, cancelled: bytes, digest: str) -> bool:
         """Make `cancelled` the task's result; False if it has one already."""
@@ -85,24 +90,28 @@ class Withdrawals:
             await self._broker.publish(subject, cancelled, headers)
         except AlreadyThereError:
             key = subjects.token(task_id)
-            if not await self._broker.has_expired(key):
+            left = await traces.left_by(self._broker, key)
+            if not await traces.has_expired(self._broker, key):
                 return False
-            await self._broker.forget(key)  # an earlier task of this id left it behind
+            await traces.remove(self._broker, left)  # an earlier task of this id left it behind
             return await self._decide(task_id, cancelled, digest)
         return True
 
-    async def _announce_deleted(self, task_id: str) -> None:
-        """Tell executors, should one run the task once more."""
-        event = Event(task_id=task_id, status="deleted", at=utc_now())
-        subject = subjects.event(task_id, event.status)
-        await self._broker.announce(subject, msgspec.json.encode(event))
+    async def _mark_deleted(self, key: str, entry: Msg, state: StoredState | None) -> None:
+        """Delete an entry if it is still the newest one, noting whose it was.
 
-    async def _delete_blob(self, state: StoredState) -> None:
-        if state.blob is UNSET:
-            return
-        with translated(subjects.BLOBS_BUCKET):
+        Raises:
+            AlreadyThereError: it is not the newest one any more.
+        """
+        headers = {**DELETION, subjects.EXPECTED_LAST: str(traces.sequence_of(entry))}
+        if state and state.created_at:
+            headers[subjects.CREATED_AT] = state.created_at.isoformat()
+        await self._broker.publish(subjects.entry(key), b"", headers)
+
+    async def _delete_blob(self, name: str) -> None:
+        with translated(subjects.BLOBS_BUCKET), suppress(NotFoundInStoreError):
             store = await self._broker.js.object_store(subjects.BLOBS_BUCKET)
-            await store.delete(state.blob.name)
+            await store.delete(name)
 
 
 def _as_cancelled(body: bytes) -> bytes:

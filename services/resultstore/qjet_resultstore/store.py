@@ -7,16 +7,17 @@ write refuses to happen twice, so a redelivered result only completes what is mi
 import asyncio
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final
 
 import msgspec
 import nats.errors
 from nats.aio.msg import Msg
 
-from qjet_shared import subjects
+from qjet_shared import subjects, traces
 from qjet_shared.broker import EXPECT_EMPTY, Broker, stored_at
-from qjet_shared.errors import AlreadyThereError
-from qjet_shared.messages import Event, StoredState, Task, TaskError, utc_now
+from qjet_shared.errors import AlreadyThereError, BrokerUnavailableError
+from qjet_shared.messages import Event, StoredState, unreadable, utc_now
 from qjet_shared.metrics import ResultstoreMetrics
 from qjet_shared.requests import ROOM_FOR_HEADERS, marks_deletion
 from qjet_shared.retrying import patiently
@@ -92,7 +93,7 @@ class Store:
             pass
         self._metrics.invalid.inc()
         log.error("result.invalid", extra={"key": key, "size_bytes": len(data)})
-        task = _unreadable(key)
+        task = unreadable(key)
         payload = msgspec.json.encode(task)
         return msgspec.json.decode(payload, type=StoredState), payload
 
@@ -108,22 +109,32 @@ class Store:
             await self._broker.publish(subjects.entry(key), entry, {**headers, **EXPECT_EMPTY})
         except AlreadyThereError:
             newest = await self._broker.last(subjects.RESULTS_BUCKET_STREAM, subjects.entry(key))
-            if newest is not None and not marks_deletion(newest):
-                self._metrics.duplicates.inc()
-                await self._conclude(key, msgspec.json.decode(newest.data, type=StoredState))
+            if newest is None:
+                raise BrokerUnavailableError("An entry expired at this moment.") from None
+            if not marks_deletion(newest):
+                await self._repeat(key, newest)
                 return False
-            if newest is None or not _is_after(msg, newest):
-                return False  # a result of the task that was deleted
-            headers[subjects.EXPECTED_LAST] = (newest.headers or {})[subjects.SEQUENCE]
+            if _was_deleted(state, msg, newest):
+                await self._broker.remove(subjects.RESULTS_STREAM, msg.metadata.sequence.stream)
+                return False
+            headers[subjects.EXPECTED_LAST] = str(traces.sequence_of(newest))
             await self._broker.publish(subjects.entry(key), entry, headers)
         self._metrics.stored.labels(state.status).inc()
         await self._conclude(key, state)
         return True
 
+    async def _repeat(self, key: str, standing: Msg) -> None:
+        """Complete what follows from an entry that stands: a crash may have come in between."""
+        self._metrics.duplicates.inc()
+        with suppress(msgspec.DecodeError, UnicodeDecodeError):  # not ours: nothing follows
+            await self._conclude(key, msgspec.json.decode(standing.data, type=StoredState))
+
     async def _conclude(self, key: str, state: StoredState) -> None:
         """Do what follows from an entry: nobody starts a cancelled task; everybody hears."""
         if state.status == "cancelled":
-            await self._broker.withdraw(state.task_id)
+            waiting = await traces.waiting(self._broker, state.task_id)
+            own = [trace for trace, msg in waiting if traces.created_at(msg) == state.created_at]
+            await traces.remove(self._broker, own)
         await self._announce(key, state)
 
     async def _announce(self, key: str, state: StoredState) -> None:
@@ -131,21 +142,26 @@ class Store:
         event = Event(
             task_id=state.task_id, status=state.status, at=state.finished_at, error=state.error
         )
-        subject = subjects.final(key, state.status)
+        subject, payload = subjects.final(key, state.status), msgspec.json.encode(event)
         try:
-            await self._broker.publish(subject, msgspec.json.encode(event), EXPECT_EMPTY)
+            await self._broker.publish(subject, payload, EXPECT_EMPTY)
         except AlreadyThereError:
-            log.debug("event.repeated", extra={"task_id": state.task_id})
+            standing = await self._broker.last(subjects.EVENTS_STREAM, subject)
+            if standing is None or standing.data == payload:
+                return
+            last = str(traces.sequence_of(standing))  # left behind by an earlier task of this id
+            with suppress(AlreadyThereError):
+                await self._broker.publish(subject, payload, {subjects.EXPECTED_LAST: last})
 
 
-def _is_after(result: Msg, deletion: Msg) -> bool:
-    """Whether a result came after its id was freed, so that it is a new task's."""
+def _was_deleted(state: StoredState, result: Msg, deletion: Msg) -> bool:
+    """Whether a result is of the task that was deleted, rather than of a new one under its id.
+
+    The mark names its task by the moment it was submitted. One that an operator set does not; then
+    what came before it was deleted.
+    """
+    named = (deletion.headers or {}).get(subjects.CREATED_AT)
+    if named:
+        return state.created_at is None or state.created_at.isoformat() == named
     deleted_at = stored_at(deletion)
-    return deleted_at is not None and result.metadata.timestamp > deleted_at
-
-
-def _unreadable(key: str) -> Task:
-    error = TaskError(code="simulation_failed", message="The executor's result is not readable.")
-    return Task(
-        task_id=key, status="error", message=error.message, error=error, finished_at=utc_now()
-    )
+    return deleted_at is None or result.metadata.timestamp <= deleted_at
