@@ -10,7 +10,7 @@ SOURCES := client shared services tests
 SIDE_BY_SIDE := -n 2 --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test unit property integration e2e compose-test lint type bench chaos up down clean
+.PHONY: help run demo test unit property integration e2e compose-test lint type bench chaos fuzz up down clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -46,6 +46,9 @@ type: $(DEV) ## mypy, strict
 
 bench: $(DEV) ## speed against plain Python loops, in one run
 	$(BIN)/python -m tests.bench.bench $(BENCH)
+
+fuzz: $(DEV) ## mutated programs, requests and messages to real services; FUZZ="--seed 7"
+	$(BIN)/python -m tests.fuzz.fuzz $(FUZZ)
 
 chaos: $(DEV) ## kill processes at random under load and count what is lost
 	$(BIN)/python -m tests.chaos.chaos $(CHAOS)

@@ -20,6 +20,7 @@ from nats.js import JetStreamContext
 
 from qjet_shared import subjects
 from qjet_shared.errors import BrokerUnavailableError, translated
+from qjet_shared.messages import utc_now
 from qjet_shared.reads import Reads
 from qjet_shared.requests import TIMEOUT_S, Requests, marks_deletion, require_size
 
@@ -48,7 +49,8 @@ class TolerantClient(nats.aio.client.Client):
     """nats-py's client, less easily upset.
 
     A message whose subject or status line is not UTF-8 ends the read loop of the original, and
-    comes back with every redelivery: anybody who may publish could stop every service.
+    comes back with every redelivery: anybody who may publish could stop every service. And where a
+    header is broken, it does not see those that the broker adds.
     """
 
     def _build_message(
@@ -57,11 +59,21 @@ class TolerantClient(nats.aio.client.Client):
         readable = subject.decode("utf-8", "replace").encode()
         return cast(Msg, super()._build_message(sid, readable, reply, data, headers))
 
-    async def _process_headers(self, headers: bytes) -> dict[str, str] | None:
-        try:
-            return await super()._process_headers(headers)
-        except (UnicodeDecodeError, IndexError):
+    async def _process_headers(self, headers: bytes | None) -> dict[str, str] | None:
+        """Read a header block line by line, whatever it holds.
+
+        A name that comes twice has its last value: what the broker adds, it adds at the end.
+        """
+        if not headers:
             return None
+        first, *lines = headers.decode("utf-8", "replace").split("\r\n")
+        status, _, description = first.removeprefix("NATS/1.0").strip().partition(" ")
+        found = {"Status": status, "Description": description} if status.isdecimal() else {}
+        for line in lines:
+            name, colon, value = line.partition(":")
+            if colon:
+                found[name.strip()] = value.strip()
+        return found or None
 
     async def _attempt_reconnect(self) -> None:
         """Leave without sending the rest: a server that hangs may never take it.
@@ -100,6 +112,7 @@ class Broker:
         self._is_closing = False
         self._on_reconnect: list[Callable[[], None]] = []
         self._away_since: float | None = time.monotonic()
+        self.connected_at = utc_now()
 
     @property
     def is_connected(self) -> bool:
@@ -202,6 +215,7 @@ class Broker:
         )
         log.info("broker.connected")
         self._away_since = None
+        self.connected_at = utc_now()
         self._first.set()
 
     def _move(self) -> None:
@@ -224,6 +238,7 @@ class Broker:
 
     async def _reconnected(self) -> None:
         self._away_since = None
+        self.connected_at = utc_now()
         log.info("broker.reconnected")
         await self._requests.ask_again()
         for callback in self._on_reconnect:

@@ -32,6 +32,9 @@ ErrorCode = Literal[
     "delivery_exhausted",
 ]
 
+UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What decoding a message may raise that somebody else has put in its place."""
+
 FINAL_STATUSES: Final = frozenset({"completed", "error", "cancelled"})
 LARGEST_SEED: Final = 2**63 - 1
 """Aer takes a signed 64-bit seed and refuses more with a bare `TypeError`."""

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import msgspec
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from qjet_shared import __version__, subjects
 from qjet_shared.broker import Broker
@@ -54,6 +55,7 @@ async def start_http(
     app: web.Application, settings: CommonSettings, port: int, *, shutdown_timeout_s: float = 1.0
 ) -> web.AppRunner:
     """Serve `app` on the inherited listening socket, or else on the settings' host and `port`."""
+    logging.getLogger("aiohttp.server").addFilter(_is_our_fault)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=shutdown_timeout_s)
     await runner.setup()
     site: web.BaseSite
@@ -64,6 +66,12 @@ async def start_http(
     await site.start()
     log.info("http.listening", extra={"address": site.name})
     return runner
+
+
+def _is_our_fault(record: logging.LogRecord) -> bool:
+    """Whether an error that aiohttp logs is for us to look at: what is no HTTP gets its 400."""
+    exc = record.exc_info[1] if record.exc_info else None
+    return not isinstance(exc, HttpProcessingError | web.RequestPayloadError)
 
 
 class Pulse:

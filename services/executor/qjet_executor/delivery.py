@@ -71,10 +71,15 @@ def read_delivery(msg: Msg) -> Delivery:
     )
 
 
-def may_have_result(delivery: Delivery) -> bool:
-    """Whether to look for a result first: it came before, or its id may have been used before."""
+def may_have_result(delivery: Delivery, *, connected_at: datetime) -> bool:
+    """Whether to look for a result first: it came before, or its id may have been used before.
+
+    A broker that was killed brings back messages that had left the queue, as new ones. So what was
+    submitted before `connected_at`, when this process last reached a broker, may have been run.
+    """
     return (
         delivery.number > 1
+        or delivery.created_at <= connected_at
         or delivery.is_named_by_caller
         or delivery.is_moved
         or bool(delivery.digest)

@@ -15,7 +15,7 @@ from qjet_shared import subjects, traces
 from qjet_shared.broker import EXPECT_EMPTY, Broker
 from qjet_shared.errors import AlreadyThereError, QueueFullError, translated
 from qjet_shared.ids import new_task_id
-from qjet_shared.messages import Attempt, Blob, Task
+from qjet_shared.messages import UNREADABLE, Attempt, Blob, Task
 from qjet_shared.requests import ROOM_FOR_HEADERS
 from qjet_shared.retrying import patiently
 
@@ -83,7 +83,7 @@ class Results:
         found = await self._broker.last(subjects.EVENTS_STREAM, subject)
         try:
             return _HISTORY.decode(found.data) if found else ()
-        except (msgspec.DecodeError, UnicodeDecodeError):  # not ours: nothing is known then
+        except UNREADABLE:  # not ours: nothing is known then
             return ()
 
     @patiently

@@ -131,7 +131,8 @@ class Worker:
     async def _finish(self, hand: Hand) -> Finished | None:
         """Run the task to a final state, or return None if that is not for this delivery."""
         delivery = hand.delivery = await self._results.recall(hand.delivery)
-        has_result = fate.may_have_result(delivery) and await self._results.exist(delivery.task_id)
+        may_have = fate.may_have_result(delivery, connected_at=self._broker.connected_at)
+        has_result = may_have and await self._results.exist(delivery.task_id)
         max_deliveries = self._settings.max_deliveries
         decision = fate.decide(delivery, max_deliveries=max_deliveries, has_result=has_result)
         if decision is Fate.DROP:

@@ -16,7 +16,7 @@ from nats.aio.msg import Msg
 
 from qjet_shared import subjects
 from qjet_shared.broker import Broker
-from qjet_shared.messages import FINAL_STATUSES, Event, Heartbeat, RunningTask
+from qjet_shared.messages import FINAL_STATUSES, UNREADABLE, Event, Heartbeat, RunningTask
 
 _LIVE_S: Final = 5.0
 _FORGET_S: Final = 60.0
@@ -118,7 +118,7 @@ class Cluster:
     async def _hear_heartbeat(self, msg: Msg) -> None:
         try:
             heartbeat = msgspec.json.decode(msg.data, type=Heartbeat)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        except UNREADABLE:
             return
         self._instances[heartbeat.instance] = _Instance(heartbeat)
         self._forget_the_silent()
@@ -126,7 +126,7 @@ class Cluster:
     async def _hear_event(self, msg: Msg) -> None:
         try:
             event = msgspec.json.decode(msg.data, type=Event)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        except UNREADABLE:
             return
         if event.status == "running" and event.executor in self._instances:
             running = RunningTask(

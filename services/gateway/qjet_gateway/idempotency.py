@@ -17,7 +17,7 @@ from qjet_gateway.errors import ConflictError
 from qjet_shared import subjects
 from qjet_shared.broker import EXPECT_EMPTY, Broker
 from qjet_shared.errors import AlreadyThereError, FieldError
-from qjet_shared.messages import Claim, Submission, utc_now
+from qjet_shared.messages import UNREADABLE, Claim, Submission, utc_now
 
 HEADER: Final = "Idempotency-Key"
 _LONGEST_KEY: Final = 255
@@ -79,7 +79,7 @@ async def _take_over(broker: Broker, subject: str, payload: bytes, digest: str) 
     standing = _read_claim(found.data)
     if standing and standing.digest == digest:
         return
-    if standing and (utc_now() - standing.at).total_seconds() < _STALE_S:
+    if standing and abs((utc_now() - standing.at).total_seconds()) < _STALE_S:
         raise KeyReusedError
     sequence = (found.headers or {})[subjects.SEQUENCE]
     try:
@@ -92,5 +92,5 @@ def _read_claim(data: bytes) -> Claim | None:
     """Read a claim; what somebody else put there claims nothing."""
     try:
         return msgspec.json.decode(data, type=Claim)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except UNREADABLE:
         return None

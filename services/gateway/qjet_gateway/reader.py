@@ -18,7 +18,7 @@ from qjet_gateway.cluster import Cluster
 from qjet_shared import subjects, traces
 from qjet_shared.broker import Broker
 from qjet_shared.errors import BrokerUnavailableError, QjetError, translated
-from qjet_shared.messages import LargeResult, StoredState, Submission, Task, unreadable
+from qjet_shared.messages import UNREADABLE, LargeResult, StoredState, Submission, Task, unreadable
 from qjet_shared.submissions import Limits, read_payload
 
 log = logging.getLogger(__name__)
@@ -102,7 +102,10 @@ class Reader:
         except NotFoundError:  # deleted at this moment; the entry still says what it was
             return body
         task = msgspec.json.decode(body, type=Task)
-        large = msgspec.json.decode(data or b"", type=LargeResult)
+        try:
+            large = msgspec.json.decode(data or b"", type=LargeResult)
+        except UNREADABLE:  # not ours
+            return body
         counts: Any = large.result
         memory: Any = large.memory
         whole = msgspec.structs.replace(task, result=counts, memory=memory, blob=UNSET)
@@ -151,7 +154,7 @@ def read_state(entry: bytes) -> StoredState | None:
     """Read an entry of the bucket; None for what an operator put there that is none."""
     try:
         return msgspec.json.decode(entry, type=StoredState)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except UNREADABLE:
         return None
 
 
@@ -159,7 +162,7 @@ def _not_yet_final(task_id: str, msg: Msg) -> Found:
     """Show a result that is not in the bucket yet as what it is until then: a running task."""
     try:
         task = msgspec.json.decode(msg.data, type=Task)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except UNREADABLE:
         task = Task(task_id=task_id, status="running", message="")
     shown = msgspec.structs.replace(
         task,

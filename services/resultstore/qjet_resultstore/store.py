@@ -17,7 +17,7 @@ from nats.aio.msg import Msg
 from qjet_shared import subjects, traces
 from qjet_shared.broker import EXPECT_EMPTY, Broker, stored_at
 from qjet_shared.errors import AlreadyThereError, BrokerUnavailableError
-from qjet_shared.messages import Event, StoredState, unreadable, utc_now
+from qjet_shared.messages import UNREADABLE, Event, StoredState, unreadable, utc_now
 from qjet_shared.metrics import ResultstoreMetrics
 from qjet_shared.requests import ROOM_FOR_HEADERS, marks_deletion
 from qjet_shared.retrying import patiently
@@ -89,7 +89,7 @@ class Store:
             state = msgspec.json.decode(data, type=StoredState)
             if subjects.token(state.task_id) == key and self._fits(data):
                 return state, data
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        except UNREADABLE:
             pass
         self._metrics.invalid.inc()
         log.error("result.invalid", extra={"key": key, "size_bytes": len(data)})
@@ -126,7 +126,7 @@ class Store:
     async def _repeat(self, key: str, standing: Msg) -> None:
         """Complete what follows from an entry that stands: a crash may have come in between."""
         self._metrics.duplicates.inc()
-        with suppress(msgspec.DecodeError, UnicodeDecodeError):  # not ours: nothing follows
+        with suppress(*UNREADABLE):  # not ours: nothing follows
             await self._conclude(key, msgspec.json.decode(standing.data, type=StoredState))
 
     async def _conclude(self, key: str, state: StoredState) -> None:

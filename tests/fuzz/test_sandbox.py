@@ -1,0 +1,123 @@
+"""Any program ends as counts, as a typed error, or at its time limit; its sandbox lives on."""
+
+import asyncio
+import json
+import re
+from collections.abc import Iterator
+from typing import Final, get_args
+
+import pytest
+from hypothesis import event, given, note
+from hypothesis import strategies as st
+
+from qjet_executor.child import Sandbox, SandboxDiedError
+from qjet_executor.protocol import Job, Outcome
+from qjet_shared.messages import ErrorCode, TaskError
+from tests.fuzz.programs import methods, programs
+
+pytestmark = [
+    pytest.mark.fuzz,
+    pytest.mark.filterwarnings("ignore:Generating overly large repr"),  # a body may be long
+]
+
+MEMORY_MB: Final = 256
+TIMEOUT_S: Final = 4.0
+_FROM_INSIDE: Final = re.compile(
+    r"Traceback|site-packages|\.py\b|\.rs\b|\.hpp\b|/(?:usr|home|tmp|root|opt|work)/|0x[0-9a-f]{8}"
+)
+"""Signs of where the code runs, and of what it is made of."""
+
+_BARE_EXCEPTION: Final = re.compile(
+    r"object has no attribute|object is not|unhashable|unsupported operand|positional argument"
+    r"|unexpected keyword|NoneType|(?:list|tuple|string) index|cannot unpack|not all arguments|\b[A-Z]\w+Error\b"
+)
+"""Signs that a Python exception went through to the user as it was."""
+
+
+class Warm:
+    """A sandbox that is there whenever it is wanted, and the loop it lives on."""
+
+    def __init__(self) -> None:
+        self._runner = asyncio.Runner()
+        self._sandbox: Sandbox | None = None
+
+    def run(self, job: Job) -> Outcome:
+        """Run a job in a sandbox; raises as `Sandbox.run`."""
+        return self._runner.run(self._run(job))
+
+    def close(self) -> None:
+        """End the sandbox."""
+        self._runner.run(self._replace())
+        self._runner.close()
+
+    async def _run(self, job: Job) -> Outcome:
+        if self._sandbox is None or self._sandbox.unfit_for:
+            await self._replace()
+            self._sandbox = await Sandbox.start(memory_mb=MEMORY_MB, threads=1)
+        return await self._sandbox.run(job, timeout_s=TIMEOUT_S)
+
+    async def _replace(self) -> None:
+        if self._sandbox:
+            await self._sandbox.kill()
+
+
+@pytest.fixture(scope="module")
+def warm() -> Iterator[Warm]:
+    sandbox = Warm()
+    yield sandbox
+    sandbox.close()
+
+
+@st.composite
+def jobs(draw: st.DrawFn) -> Job:
+    return Job(
+        qc=draw(programs),
+        shots=draw(st.sampled_from([1, 7, 64])),
+        seed=draw(st.sampled_from([None, 0, 2**63 - 1])),
+        method=draw(st.just("automatic") | methods),
+        memory=draw(st.booleans()),
+    )
+
+
+def check_error(error: TaskError, source: str) -> None:
+    """Fail unless the error says something, of the program alone."""
+    assert error.code in get_args(ErrorCode)
+    assert error.message.strip()
+    for signs in (_FROM_INSIDE, _BARE_EXCEPTION):
+        found = signs.search(error.message)
+        assert not found or found[0] in source, error
+    if error.line is not None:
+        lines = source.split("\n")
+        assert 1 <= error.line <= len(lines), error
+        assert 1 <= (error.column or 1) <= len(lines[error.line - 1]) + 1, error
+
+
+def check_counts(outcome: Outcome, job: Job) -> None:
+    """Fail unless the counts are those of so many shots."""
+    counts = json.loads(outcome.counts)
+    assert counts
+    assert sum(counts.values()) == job.shots
+    assert len({len(outcome) for outcome in counts}) == 1
+    assert all(set(bits) <= set("01 ") for bits in counts)
+    if job.memory:
+        shots = json.loads(outcome.memory)
+        assert {bits: shots.count(bits) for bits in shots} == counts
+
+
+@given(jobs())
+def test_any_program_ends_with_counts_or_a_typed_error(warm, job):
+    """It neither kills its sandbox nor tells of its insides; only time and memory may run out."""
+    note(job.qc)
+    try:
+        outcome = warm.run(job)
+    except TimeoutError:
+        event("time limit")
+    except SandboxDiedError as exc:
+        event(f"died: {exc.reason}")
+        assert exc.reason == "memory", exc
+    else:
+        event(outcome.error.code if outcome.error else "counts")
+        if outcome.error:
+            check_error(outcome.error, job.qc)
+        else:
+            check_counts(outcome, job)
