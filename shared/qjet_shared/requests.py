@@ -40,8 +40,8 @@ _LEADER_ELECTED: Final = "$JS.EVENT.ADVISORY.STREAM.LEADER_ELECTED.>"
 _TAKES_OFFICE_S: Final = 0.1
 """A new leader is announced just before it listens (nats-server, processStreamLeaderChange)."""
 
-_USELESS_S: Final = 10.0
-"""An election ends before this. A server that is still of no use then is alone."""
+_USELESS_S: Final = 5.0
+"""A server may be alone and not know. Leaving one that waits for an election costs little."""
 
 _DELETED: Final = frozenset({"DEL", "PURGE"})
 DELETION: Final[Mapping[str, str]] = {_OPERATION: "DEL"}
