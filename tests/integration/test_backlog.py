@@ -97,7 +97,9 @@ async def test_nothing_grows_with_the_queue(tmp_path: Path):
         services = {"gateway": gateway, "executor": executor, "resultstore": resultstore}
         nc = await nats.connect(broker.url)
         async with aiohttp.ClientSession(gateway.url) as http:
-            warm = [new_task_id() for _ in range(RUN_AT_LEAST)]
+            warm = [
+                new_task_id() for _ in range(2 * RUN_AT_LEAST)
+            ]  # some run while they are queued
             await queue(nc.jetstream(), warm)
             await run_more(nc)
             for path in (f"/tasks/{warm[0]}", "/tasks/unknown", *FIGURES):

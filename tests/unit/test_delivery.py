@@ -111,13 +111,15 @@ def test_after_a_sandbox_died_the_task_waits_longer_each_time(
         (1, {"is_named_by_caller": True}, True),
         (1, {"is_moved": True}, True),
         (1, {"digest": "d"}, True),
-        (1, {"connected_at": utc_now()}, True),
+        (1, {"connected_after": True}, True),
     ],
 )
 def test_a_result_is_looked_for_where_there_may_be_one(number, known, expected):
     """The first delivery of a name the gateway made cannot have one, and saves the look."""
-    connected_at = known.pop("connected_at", utc_now() - timedelta(hours=1))
-    delivery = delivered(number, **known)
+    options = dict(known)
+    age = timedelta() if options.pop("connected_after", False) else timedelta(hours=1)
+    delivery = delivered(number, **options)
+    connected_at = utc_now() - age
     assert fate.may_have_result(delivery, connected_at=connected_at) is expected
 
 
