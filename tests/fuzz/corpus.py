@@ -33,8 +33,7 @@ SNIPPETS_3: Final = (
     "angle[16] a = pi; a += 0.5; a <<= 2; bool t = true; complex[float[64]] z = 1.0 + 2.0im;",
     'bit[4] s = "0110"; bit x0 = 1; s = s ^ "1111"; s[0] = ~s[1]; s >>= 1; s = rotl(s, 2);',
     "array[int[8], 2, 2] m = {{1, 2}, {3, 4}}; m[0, 1] = 7; int v = m[1][1]; v = sizeof(m, 0);",
-    "def flip(qubit a, int[8] n) -> bit { x a; for int i in [0:n] { h a; } return measure a; }"
-    " c[0] = flip(q[0], 2);",
+    "def flip(qubit a, int[8] n) -> bit { for int i in [0:n] { h a; } return measure a; } flip(q);",
     "extern f(int[32], float) -> bit; c[0] = f(1, 2.0);",
     "input angle theta; rx(theta) q[0];",
     "output bit[3] r; input int n; r = measure q;",
@@ -45,24 +44,23 @@ SNIPPETS_3: Final = (
     "x $0; cx $0, $1; c[0] = measure $2;",
     "nop q; end;",
     "rx(sin(pi/4) + cos(0) * exp(1) ** 2 - sqrt(2) % 3) q[0]; rz(arctan(1)) q[0]; rx(log(2)) q[1];",
-    "rx(π/2) q[0]; ry(τ) q[1]; rz(ℇ) q[2]; gate größe α { x α; } größe q[0];",
+    "rx(π/2) q[0]; ry(τ) q[1]; rz(ℇ) q[2]; gate größe β { x β; } größe q[0];",
     "// a comment\n/* one\nof two lines */ h q[0]; ;;; { x q[0]; }",
     "int[8] y = int[8](3.7); rx(float(y)) q[0]; bool bb = bool(c[0]); c[1] = bit(bb);",
     "qubit r; qubit[2] anc; bit d; d = measure r; reset anc; creg old[2]; qreg ancient[1];",
     "c[0:1] = measure q[0:1]; c[{0, 2}] = measure q[{1, 2}]; bit[2] e = c[0:1]; h q[0:2:2];",
-    "if (c[0]) { if (c[1]) { while (c[2]) { c[2] = measure q[2]; } } } else if (c == 1) { x q[0]; }",
-    "uint n = 1_000; n = 0b1010 | 0o17 & 0xAf; n <<= 1; n = n * 2 ** 3 % 7; float f = .5e+2; f /= 3.;",
+    "if (c[0]) { if (c[1]) { while (c[2]) { c = measure q; } } } else if (c == 1) { x q[0]; }",
+    "uint n = 1_000; n = 0b1010 | 0o17 & 0xAf; n <<= 1; n = n * 2 ** 3 % 7; float f = .5e+2;",
 )
 SNIPPETS_2: Final = (
     "h q; cx q[0],q[1]; ccx q[0],q[1],q[2]; u3(0.1,0.2,0.3) q[0]; u2(0,pi) q; u1(pi/4) q[1];",
     "U(0.1,0.2,0.3) q[0]; CX q[0],q[1]; barrier q[0],q; reset q[2]; id q; sx q[0]; sxdg q[1];",
-    "gate mine(a,b) x,y { rx(a+b/2) x; cx x,y; barrier x; U(sin(a),cos(b),exp(1)) y; }"
-    " mine(0.1,ln(2)) q[0],q[2];",
+    "gate mine(a,b) x,y { rx(a+b/2) x; cx x,y; U(sin(a),0,1) y; } mine(1,ln(2)) q[0],q[2];",
     "opaque dark(a) x,y; opaque plain x;",
     "measure q[0] -> c[0]; if(c==1) x q[1]; if (c==7) measure q[1] -> c[1];",
     "rx(-pi^2) q[0]; ry(sqrt(2)*tan(0.1)) q[1]; rz((1+2)*3-4/5) q[2]; p(1e-3) q[0];",
     "cu1(pi/2) q[0],q[1]; cu3(1,2,3) q[0],q[1]; crz(1) q[0],q[1]; rzz(1) q[0],q[1]; ch q[0],q[1];",
-    "rccx q[0],q[1],q[2]; c3x q[0],q[1],q[2],q[0]; swap q[0],q[1]; cswap q[0],q[1],q[2]; csx q[0],q[1];",
+    "rccx q[0],q[1],q[2]; c3x q[0],q[1],q[2],q[0]; swap q[0],q[1]; csx q[0],q[1];",
     "qreg r[2]; creg d[2]; cx q[0],r; measure r -> d; // comment\n",
 )
 PROGRAMS: Final = (

@@ -1,22 +1,16 @@
 """Strategies for HTTP requests, as bytes."""
 
-from typing import Final, NamedTuple
+from typing import Final
 
 from hypothesis import strategies as st
 
 from tests.fuzz.submissions import SPLINTERS, submissions
+from tests.support.raw_http import HttpRequest
 
 _KEYS: Final = (
     *("k1", "k2", "", " ", "a" * 255, "a" * 256, "é", "a b", "a,b", '"quoted"', "\t", "\xa0"),
     *("../../x", "*", ">", "a.b", "\\u0000", "%00", "\xff", "a" * 6000),
 )
-
-
-class HttpRequest(NamedTuple):
-    """A request as it goes over the wire."""
-
-    method: str
-    data: bytes
 
 
 _IDS: Final = (

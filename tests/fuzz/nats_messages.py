@@ -1,25 +1,18 @@
 """Strategies for NATS messages: any subject of qjet's, with headers and payload of any bytes."""
 
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from hypothesis import strategies as st
 
 from tests.fuzz.submissions import spoilt_objects, submissions
 from tests.support.circuits import BELL
+from tests.support.raw_nats import Message
 
 ID_A: Final = b"ID-A"
 ID_B: Final = b"ID-B"
 ID_OF_KEY: Final = b"ID-OF-KEY"
 KEY: Final = b"THE-KEY"
 """Stand in subjects, headers and payloads for names that no other example uses."""
-
-
-class Message(NamedTuple):
-    """A message as the protocol carries it; `headers` is the whole block, or empty."""
-
-    subject: bytes
-    headers: bytes
-    payload: bytes
 
 
 _WHOLE_TOKENS: Final = (b"*", b">", b"", b".", b"_INBOX", b"$JS", b"running", b"default", b"large")
@@ -51,7 +44,7 @@ _ODD_TOKENS: Final = (
     ),
     *(b"a" * 129, b"b" * 1000, b"%00", b"-", b"a.b.c."),
 )
-_SUBJECTS: Final = (
+SUBJECTS: Final = (
     *(b"qjet.submit.%s", b"qjet.submit.%s", b"qjet.tasks.default.%s", b"qjet.tasks.large.%s"),
     *(
         b"qjet.api.submit",
@@ -77,6 +70,11 @@ _SUBJECTS: Final = (
         b"qjet.submit.%s.more",
         b"qjet.events.>",
     ),
+)
+SUBJECTS_OF_A_TASK: Final = (
+    *(b"qjet.events.%s.cancelled", b"qjet.events.%s.deleted", b"qjet.events.%s.completed"),
+    *(b"qjet.history.%s", b"qjet.results.%s", b"qjet.final.%s.completed", b"qjet.api.cancel"),
+    *(b"qjet.submit.%s", b"qjet.tasks.large.%s"),
 )
 _STATUS_LINES: Final = (
     *(b"NATS/1.0", b"NATS/1.0 503", b"NATS/1.0 404 No Messages"),
@@ -240,14 +238,16 @@ def _payloads(draw: st.DrawFn, subject: bytes) -> bytes:
 
 
 @st.composite
-def nats_messages(draw: st.DrawFn) -> Message:
-    """Draw a message."""
-    pattern = draw(st.sampled_from(_SUBJECTS))
+def nats_messages(draw: st.DrawFn, patterns: tuple[bytes, ...] = SUBJECTS) -> Message:
+    """Draw a message on one of the subjects."""
+    pattern = draw(st.sampled_from(patterns))
     names = st.sampled_from([ID_A, ID_A, ID_A, ID_B, ID_OF_KEY])
     if pattern.startswith(b"qjet.keys"):
         names = st.just(ID_OF_KEY)
     odd = st.sampled_from(_ODD_TOKENS).map(lambda token: token + ID_A)
     token = draw(draw(st.sampled_from([names] * 5 + [odd, st.sampled_from(_WHOLE_TOKENS)])))
+    if pattern.startswith(b"qjet.tasks.") and token == b">":
+        token = b"*"  # as with DEL; the doors for users are others
     payload = draw(_payloads(pattern))
     usual = (
         b"NATS/1.0\r\nIdempotency-Key: " + KEY + b"\r\n\r\n"

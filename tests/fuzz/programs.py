@@ -116,7 +116,7 @@ _ANGLE: Final = st.recursive(
         st.builds("({}{}{})".format, inner, st.sampled_from("+-*/"), inner)
         | st.builds("-{}".format, inner)
     ),
-    max_leaves=4,
+    max_leaves=12,
 )
 _QUBIT: Final = st.integers(0, 2).map("q[{}]".format)
 
@@ -142,10 +142,10 @@ def _statements(version: int) -> st.SearchStrategy[str]:
         lambda inner: st.one_of(
             st.builds("if ({}) {{ {} }} else {{ {} }}".format, _BIT, inner, inner),
             st.builds("for int i in [0:{}] {{ {} }}".format, st.integers(-1, 5), inner),
-            st.builds("while ({}) {{ {} reset q; c = measure q; }}".format, _BIT, inner),
+            st.builds("while ({}) {{ {} h q; c = measure q; }}".format, _BIT, inner),
             st.builds("{}{}".format, inner, inner),
         ),
-        max_leaves=4,
+        max_leaves=12,
     )
 
 

@@ -6,10 +6,10 @@ import json
 import pytest
 from hypothesis import event, given
 
-from tests.fuzz.conftest import Services
-from tests.fuzz.http_requests import HttpRequest, broken_requests, odd_requests
-from tests.fuzz.raw_http import Answer, exchange
+from tests.fuzz.conftest import FUZZ, Services
+from tests.fuzz.http_requests import broken_requests, odd_requests
 from tests.fuzz.watch import Watch
+from tests.support.raw_http import Answer, HttpRequest, exchange
 from tests.support.services import Service
 
 pytestmark = [
@@ -45,6 +45,7 @@ def check_answer(gateway: Service, answer: Answer) -> None:
         event(f"task: {error.get('code', task['status'])}")
 
 
+@FUZZ
 @given(odd_requests())
 def test_any_request_gets_an_answer_that_programs_understand(services, watch, message):
     """Never a 500; what is refused is refused as a problem; what is accepted comes to an end."""
@@ -59,6 +60,7 @@ def test_any_request_gets_an_answer_that_programs_understand(services, watch, me
         assert problem["detail"]
 
 
+@FUZZ
 @given(broken_requests())
 def test_what_is_hardly_http_stops_nobody(services, watch, message):
     """It gets an answer, a closed connection or patience, and no error is logged."""

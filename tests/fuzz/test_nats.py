@@ -6,23 +6,41 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import event, given
+from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
 from qjet_gateway.idempotency import task_id_of_key
 from qjet_shared import subjects
-from tests.fuzz.conftest import Services
-from tests.fuzz.http_requests import HttpRequest
-from tests.fuzz.nats_messages import ID_A, ID_B, ID_OF_KEY, KEY, Message, nats_messages
-from tests.fuzz.raw_http import exchange
-from tests.fuzz.raw_nats import Answer, RawNats
+from tests.fuzz.conftest import EXAMPLES, FUZZ, Services
+from tests.fuzz.nats_messages import (
+    ID_A,
+    ID_B,
+    ID_OF_KEY,
+    KEY,
+    SUBJECTS_OF_A_TASK,
+    nats_messages,
+)
 from tests.fuzz.watch import Watch
 from tests.support.circuits import BELL
+from tests.support.raw_http import HttpRequest, exchange
+from tests.support.raw_nats import Answer, Message, RawNats
 
 pytestmark = [
     pytest.mark.fuzz,
     pytest.mark.filterwarnings("ignore:Generating overly large repr"),  # a payload may be long
 ]
+
+LAYER = "h q; t q; " + "".join(f"cx q[{i}],q[{i + 1}]; " for i in range(18))
+SLOW = json.dumps(
+    {
+        "qc": 'OPENQASM 2.0; include "qelib1.inc"; qreg q[19]; creg c[19]; '
+        + LAYER * 4
+        + "measure q -> c;",
+        "seed": 1,
+        "shots": 1,
+    }
+).encode()
+"""Runs for some tenths of a second."""
 
 GOOD_S = 10.0
 FINAL_S = 20.0
@@ -116,6 +134,16 @@ def expects_answer(message: Message) -> bool:
     return message.subject.startswith((b"qjet.api.", *QUEUED))
 
 
+def wait_started(raw: RawNats, task_id: str) -> None:
+    """Wait until a task is not pending any more."""
+    deadline = time.monotonic() + FINAL_S
+    while time.monotonic() < deadline:
+        task = json.loads(ask(raw, b"qjet.api.get", task_id.encode()).payload)
+        if task["status"] != "pending":
+            return
+    raise AssertionError(f"{task_id} does not start")
+
+
 def check_readable(services: Services, task_id: str) -> None:
     """Fail if the gateway has no answer to questions about a task."""
     for line in ("GET /tasks/{}", "POST /tasks/{}/cancel", "DELETE /tasks/{}"):
@@ -124,6 +152,7 @@ def check_readable(services: Services, task_id: str) -> None:
         assert answer.status < 500 or answer.status == 503, (line, answer)
 
 
+@FUZZ
 @given(st.lists(nats_messages(), min_size=1, max_size=6))
 def test_no_message_stops_anybody(services, raw, watch, messages):
     """Each task that was accepted gets its result, the API answers, and a good task is quick."""
@@ -137,3 +166,17 @@ def test_no_message_stops_anybody(services, raw, watch, messages):
             event(f"task: {wait_stored(raw, key, timeout_s=FINAL_S)['status']}")
         for task_id in (f"a-{number}", f"b-{number}", task_id_of_key(f"key-{number}")):
             check_readable(services, task_id)
+
+
+@settings(FUZZ, max_examples=EXAMPLES // 20 + 1)
+@given(st.lists(nats_messages(SUBJECTS_OF_A_TASK), min_size=1, max_size=6))
+def test_whatever_is_said_of_a_running_task_it_ends(services, raw, watch, messages):
+    """Made-up events, results, notes and cancels: it gets a result, and so does what came after."""
+    number = next(NUMBERS)
+    task_id = f"a-{number}"
+    with watch.over():
+        ask(raw, f"qjet.submit.{task_id}".encode(), SLOW)
+        wait_started(raw, task_id)
+        keys = publish(raw, [with_new_names(message, number) for message in messages])
+        for key in [task_id, *keys]:
+            event(f"task: {wait_stored(raw, key, timeout_s=FINAL_S)['status']}")

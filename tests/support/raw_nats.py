@@ -11,11 +11,17 @@ from contextlib import suppress
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from tests.fuzz.nats_messages import Message
-
 TIMEOUT_S = 15.0
 _CONNECT = {"verbose": False, "headers": True, "no_responders": True, "protocol": 1}
 _MESSAGES = {b"MSG", b"HMSG"}
+
+
+class Message(NamedTuple):
+    """A message as the protocol carries it; `headers` is the whole block, or empty."""
+
+    subject: bytes
+    headers: bytes
+    payload: bytes
 
 
 class Answer(NamedTuple):

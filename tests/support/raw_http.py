@@ -5,10 +5,16 @@ import socket
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from tests.fuzz.http_requests import HttpRequest
 from tests.support.services import Service
 
 ANSWER_S = 15.0
+
+
+class HttpRequest(NamedTuple):
+    """A request as it goes over the wire."""
+
+    method: str
+    data: bytes
 
 
 class Answer(NamedTuple):
