@@ -305,6 +305,22 @@ def test_the_same_mistakes_in_openqasm_2_are_placed(statement):
     assert error.line == 5
 
 
+@pytest.mark.parametrize(
+    ("statement", "code", "says"),
+    [
+        ("h q[0.5:1];", "qasm_unsupported", "cannot read this statement"),
+        ("for int i in [0:0.5] {}", "qasm_unsupported", "cannot read this statement"),
+        ("rx q[0];", "qasm_syntax", "number or kind of arguments"),
+        ("rx(1, 2) q[0];", "qasm_syntax", "number or kind of arguments"),
+    ],
+)
+def test_what_the_importer_trips_over_is_said_without_its_insides(statement, code, says):
+    """The error speaks of the statement rather than of attributes and `__init__`."""
+    error = error_of(f"{START_3}{statement}\n{END_3}")
+    assert (error.code, error.line) == (code, 5)
+    assert says in error.message
+
+
 def test_a_single_equals_sign_in_openqasm_2_is_placed():
     """`if(c=1)` is a common slip; the parser itself does not say where it is."""
     error = error_of(f"{START_2}if(c=1) x q[0];\n{END_2}")

@@ -178,6 +178,11 @@ def _at_statement(exc: Exception, text: str) -> CircuitError:
             column=column,
             hint="Loops over qubits have to be written out, statement by statement.",
         )
+    if isinstance(exc, AttributeError | KeyError | NameError):  # the importer is wrong itself
+        message = "The importer cannot read this statement."
+        return CircuitError("qasm_unsupported", message, line=line, column=column)
+    if isinstance(exc, TypeError):  # Qiskit's, of the Python call that the statement became
+        text = "The number or kind of arguments in this statement does not fit."
     message = text or type(exc).__name__
     return CircuitError("qasm_syntax", message, line=line, column=column)
 
