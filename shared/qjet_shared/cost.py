@@ -3,15 +3,14 @@
 Rough on purpose: nothing is parsed, for a gateway has microseconds for it and no Qiskit. What
 cannot be estimated counts as large; a wrong guess costs waiting, never a task.
 
-The factors were measured on one core of a small server (Aer 0.18, Qiskit 2.6): see
+The factors are rounded from measurements on one core (Aer 0.18, Qiskit 2.6), which stand in
 docs/performance.md.
 """
 
 import re
-from collections.abc import Iterator
 from typing import Final
 
-from qjet_shared import subjects
+from qjet_shared import outline, subjects
 from qjet_shared.messages import Submission
 
 LARGE_S: Final = 0.5
@@ -19,21 +18,12 @@ LARGE_S: Final = 0.5
 
 _UNKNOWN_S: Final = float("inf")
 _PER_STATEMENT_S: Final = 1e-3
-_PER_SHOT_S: Final = 1.5e-6
-_PER_AMPLITUDE_S: Final = 4e-9
-_PER_TENSOR_S: Final = 2e-4
 _MOST_STATE_QUBITS: Final = 40
 """Beyond, no state vector fits: such a circuit is refused, or runs on a stabilizer tableau."""
 
-_DECLARATIONS: Final = (
-    re.compile(r"qubit\s*+\[\s*+(\w++)"),
-    re.compile(r"qreg\s++\w++\s*+\[\s*+(\w++)"),
-)
-_ONE_QUBIT: Final = re.compile(r"qubit\s++\w")
 _HARD_TO_TELL: Final = ("for", "while", "pow", "ctrl", "def")
 _RUNS_EACH_SHOT: Final = ("if", "reset", "switch")
 _AFTER_MEASURING: Final = re.compile(r"\b(?:measure|barrier|bit|creg)\b")
-_CALL: Final = re.compile(r"\s*+(?:inv\s*+@\s*+)*+(\w++)")
 
 
 def lane_of(submission: Submission) -> str:
@@ -45,35 +35,30 @@ def lane_of(submission: Submission) -> str:
 def estimated_s(submission: Submission) -> float:
     """Estimate the seconds one core needs to read and run a circuit; infinite where in doubt."""
     source = submission.qc
-    qubits = _qubits(source)
-    if qubits is None or _has_word(source, _HARD_TO_TELL):
+    sizes = outline.declared(source, outline.QUBITS)
+    qubits = sum(size or 0 for size in sizes)
+    if None in sizes or _has_word(source, _HARD_TO_TELL):
         return _UNKNOWN_S
     operations = _operations(source)
     runs = submission.shots if _is_dynamic(source) else 1
+    per_operation_s, per_shot_s = _factors_s(submission.method, qubits)
     return (
         operations * _PER_STATEMENT_S
-        + submission.shots * _PER_SHOT_S
-        + runs * operations * _per_operation_s(submission.method, qubits)
+        + runs * operations * per_operation_s
+        + submission.shots * per_shot_s
     )
 
 
-def _per_operation_s(method: str, qubits: int) -> float:
-    if method == "density_matrix":
-        qubits *= 2
-    elif method in ("matrix_product_state", "extended_stabilizer"):
-        return _PER_TENSOR_S
-    elif method == "stabilizer" or qubits > _MOST_STATE_QUBITS:
-        return qubits * _PER_AMPLITUDE_S
-    return float(2 ** min(qubits, 2 * _MOST_STATE_QUBITS)) * _PER_AMPLITUDE_S
-
-
-def _qubits(source: str) -> int | None:
-    """Add up the declared qubits; None where a size is no plain number."""
-    total = len(_ONE_QUBIT.findall(source))
-    try:
-        return total + sum(int(n, 0) for form in _DECLARATIONS for n in form.findall(source))
-    except ValueError:
-        return None
+def _factors_s(method: str, qubits: int) -> tuple[float, float]:
+    """Return the seconds that an operation and a shot take with a method."""
+    if method == "matrix_product_state":
+        return 4e-5, 7e-6 * qubits
+    if method == "extended_stabilizer":
+        return 0.0, 0.2
+    if method == "stabilizer" or qubits > _MOST_STATE_QUBITS:
+        return 1e-7 * qubits, 8e-8 * qubits**2
+    exponent = 2 * qubits if method == "density_matrix" else qubits
+    return 4e-9 * float(2**exponent), 1.5e-6
 
 
 def _has_word(source: str, words: tuple[str, ...]) -> bool:
@@ -85,32 +70,12 @@ def _operations(source: str) -> int:
     """Count statements, each call of a defined gate as what it stands for."""
     if "gate" not in source:
         return source.count(";")
-    sizes: dict[str, int] = {}
     rest, position = [], 0
-    for start, name, body, end in _definitions(source):
-        rest.append(source[position:start])
-        sizes[name] = _size(body, sizes)
-        position = end
-    return _size("".join([*rest, source[position:]]), sizes)
-
-
-def _definitions(source: str) -> Iterator[tuple[int, str, str, int]]:
-    """Yield each gate definition: where it starts, its name, its body, where it ends."""
-    end = 0
-    while (start := source.find("gate", end)) >= 0:
-        opening = source.find("{", start)
-        closing = source.find("}", opening)
-        if opening < 0 or closing < 0:
-            return
-        head = source[start:opening].split("(", 1)[0].split()
-        name = head[1] if len(head) > 1 and head[0] == "gate" else ""
-        end = closing + 1
-        yield start, name, source[opening + 1 : closing], end
-
-
-def _size(statements: str, sizes: dict[str, int]) -> int:
-    calls = (_CALL.match(statement) for statement in statements.split(";"))
-    return sum(sizes.get(call[1], 1) for call in calls if call)
+    for definition in outline.definitions(source):
+        rest.append(source[position : definition.start])
+        position = definition.end
+    main = "".join([*rest, source[position:]])
+    return outline.operations(main, outline.gate_sizes(source))
 
 
 def _is_dynamic(source: str) -> bool:

@@ -76,6 +76,9 @@ class Submission(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, 
     ] = None
 
 
+Ended = Literal["crashed", "killed", "handed_back", "not_started"]
+
+
 class Attempt(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A delivery of a task to an executor that came to nothing, and why.
 
@@ -84,7 +87,7 @@ class Attempt(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """
 
     delivery: Annotated[int, Meta(description="Which of its deliveries it was, from 1.")]
-    ended: Literal["crashed", "killed", "handed_back", "not_started"]
+    ended: Ended
     at: datetime
     executor: str
     detail: str = ""

@@ -47,7 +47,6 @@ _DELETED: Final = frozenset({"DEL", "PURGE"})
 DELETION: Final[Mapping[str, str]] = {_OPERATION: "DEL"}
 """Headers of an entry that says that there is none any more. Source: NATS ADR-8."""
 
-
 _NOT_THERE: Final = frozenset({10037, 10057})
 """JetStream's error codes for a message that is gone, asked for or to be removed."""
 
@@ -84,7 +83,7 @@ class Requests:
     """
 
     def __init__(self, nc: Client, *, on_useless: Callable[[], None]) -> None:
-        """Take the connection, and what to call when all has failed for ten seconds."""
+        """Take the connection, and what to call when all has failed for `_USELESS_S` seconds."""
         self._nc = nc
         self._on_useless = on_useless
         self._failing_since: float | None = None

@@ -47,7 +47,7 @@ EXPECTED_LAST: Final = "Nats-Expected-Last-Subject-Sequence"
 DIGEST: Final = "Qjet-Digest"
 """Header: what a submission with an idempotency key asked for; goes with the task to its end."""
 CREATED_AT: Final = "Qjet-Created-At"
-"""Header: when a task was submitted that was moved to another lane since. RFC 3339."""
+"""Header, RFC 3339: when a task was submitted that has moved to another lane, or was deleted."""
 
 _TASK_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,128}")
 _LITERAL: Final = re.compile(r"[^\s.*>\x00-\x1f\x7f]+(\.[^\s.*>\x00-\x1f\x7f]+)*")

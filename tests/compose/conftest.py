@@ -6,8 +6,9 @@ import secrets
 import shutil
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import httpx
 import pytest
@@ -51,6 +52,15 @@ class ComposeStack:
         )
         assert done.returncode == 0, f"docker {' '.join(arguments)}\n{done.stdout}\n{done.stderr}"
         return done.stdout
+
+    @contextmanager
+    def running(self) -> Iterator[Self]:
+        """Bring it up, and remove it at the end."""
+        try:
+            self.up()
+            yield self
+        finally:
+            self.remove()
 
     def up(self) -> None:
         """Bring everything up with its executors; returns once all of it is healthy."""
@@ -135,12 +145,8 @@ def engine() -> None:
 
 @pytest.fixture(scope="session")
 def stack(engine: None) -> Iterator[ComposeStack]:
-    stack = ComposeStack()
-    try:
-        stack.up()
+    with ComposeStack().running() as stack:
         yield stack
-    finally:
-        stack.remove()
 
 
 @pytest.fixture

@@ -112,13 +112,8 @@ class Load(threading.Thread):
 
 @pytest.fixture
 def cluster(engine: None) -> Iterator[ClusterStack]:
-    """Bring it up, and remove it."""
-    stack = ClusterStack(Path("docker-compose.cluster.yml"))
-    try:
-        stack.up()
+    with ClusterStack(Path("docker-compose.cluster.yml")).running() as stack:
         yield stack
-    finally:
-        stack.remove()
 
 
 @pytest.fixture

@@ -132,22 +132,6 @@ async def test_a_sandbox_that_is_killed_each_time_ends_with_its_history(
     assert all(past["executor"] and past["at"] and "signal 9" in past["detail"] for past in history)
 
 
-async def test_garbage_in_a_tasks_history_stops_nothing(executor, nc: NatsClient):
-    """A delivery after the first reads the history; what is none is nothing."""
-    await nc.jetstream().publish("qjet.history.odd", b"{")
-    queue = await nc.jetstream().pull_subscribe_bind("executors", stream="QJET_TASKS")
-    os.kill(executor.process.pid, signal.SIGSTOP)
-    await submit(nc, "odd", BELL)
-    try:
-        (msg,) = await queue.fetch(1, timeout=10)
-        await msg.nak()
-    except TimeoutError:  # the executor's own request was first, and comes back after its ack wait
-        pass
-    finally:
-        os.kill(executor.process.pid, signal.SIGCONT)
-    assert (await final(nc, "odd"))["status"] == "completed"
-
-
 async def test_a_broker_that_is_away_is_said_at_once(gateway, http, broker, nc: NatsClient):
     """503 with Retry-After, quickly; health says which part; back, everything works by itself."""
     broker.kill()

@@ -146,17 +146,6 @@ async def test_a_cancelled_task_keeps_its_key(http, nc: NatsClient):
     assert await stream_messages(nc, "QJET_TASKS") == 0
 
 
-@pytest.mark.parametrize(
-    "garbage", [b"", b"{", b"\xff", b'{"digest": "d", "at": "2026-01-01T00:00:00"}']
-)
-async def test_garbage_on_a_claim_is_no_claim(http, nc: NatsClient, garbage):
-    """What anybody publishes there keeps no key from being used."""
-    _, accepted = await submit(http, "k", {"qc": BELL})
-    await nc.jetstream().purge_stream("QJET_TASKS")
-    await nc.jetstream().publish(f"qjet.keys.{accepted['task_id']}", garbage)
-    assert (await submit(http, "k", {"qc": ENDLESS}))[0] == 202
-
-
 @pytest.mark.parametrize("key", ["", "x" * 256, "caf\u00e9", "a\tb"])
 async def test_what_is_no_key_is_refused(http, key):
     """422 and the header's name."""

@@ -207,28 +207,13 @@ async def test_a_cancelled_id_can_be_deleted_and_used_at_once(http, executor, nc
         assert (await ask(http, "DELETE", "/tasks/reused"))[0] == 204
 
 
-async def test_a_forged_announcement_ends_nobodys_task(executor, nc: NatsClient):
-    """Only a result cancels a task; an event that anybody can publish does not."""
-    running = await nc.subscribe("qjet.events.kept.running")
-    await publish(nc, "kept", {"qc": ENDLESS, "timeout_s": 2})
-    await running.next_msg(10)
-    await nc.publish("qjet.events.kept.cancelled", b"")
-    task = await final(nc, "kept")
-    assert (task["error"]["code"], task["attempts"]) == ("time_limit", 1)
-
-
 async def test_what_an_operator_puts_into_the_bucket_can_be_read_and_deleted(http, nc: NatsClient):
-    """Garbage under a key, or a result whose blob is gone: an answer, never a 500."""
+    """Garbage under a key: an answer, never a 500."""
     bucket = await nc.jetstream().key_value("qjet-results")
     await bucket.put("garbage", b"\xff{")
-    named = {"task_id": "named", "status": "completed", "message": "", "shots": 1}
-    named |= {"finished_at": "2026-01-01T00:00:00Z", "blob": {"name": "gone", "size_bytes": 1}}
-    await bucket.put("named", json.dumps(named).encode())
     assert (await ask(http, "GET", "/tasks/garbage"))[1]["status"] == "error"
-    assert (await ask(http, "GET", "/tasks/named"))[1]["blob"]["name"] == "gone"
-    for name in ("garbage", "named"):
-        assert (await ask(http, "DELETE", f"/tasks/{name}"))[0] == 204
-        assert (await ask(http, "GET", f"/tasks/{name}"))[0] == 404
+    assert (await ask(http, "DELETE", "/tasks/garbage"))[0] == 204
+    assert (await ask(http, "GET", "/tasks/garbage"))[0] == 404
 
 
 async def test_what_is_not_finished_is_not_deleted(http):

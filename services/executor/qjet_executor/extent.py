@@ -10,6 +10,7 @@ from typing import Final
 
 from qjet_executor import refusals
 from qjet_executor.refusals import MIB
+from qjet_shared import outline
 from qjet_shared.messages import TaskError
 
 MOST_QUBITS: Final = 100_000
@@ -26,17 +27,7 @@ _DEEPEST_QASM3: Final = 400
 """Brackets in brackets; measured: the importer gives up below 300, after minutes where there are
 100,000."""
 
-_DECLARATION: Final = re.compile(
-    r"\b(?:(?P<new>qubit|bit)\s*\[\s*(?P<new_size>\w+)\s*\]"
-    r"|(?P<old>qreg|creg)\s+\w+\s*\[\s*(?P<old_size>\w+)\s*\])"
-)
-_QUBIT_KEYWORDS: Final = ("qubit", "qreg")
 _BRACKETS: Final = re.compile(r"[(\[{]|[)\]}]")
-_NAME_OR_BODY: Final = re.compile(r"\bgate\s+(?P<name>\w+)|\{(?P<body>[^{}]*)")
-_CALLED: Final = re.compile(r"\s*(?:\w+\s*(?:\([^()]*\)\s*)?@\s*)*(\w+)")
-_LONGEST_SIZE: Final = 18
-_COUNTLESS: Final = 1 << 70
-"""Stands for any number of more digits than that."""
 
 
 def most_operations(memory_mb: int) -> int:
@@ -46,7 +37,8 @@ def most_operations(memory_mb: int) -> int:
 
 def refusal(code: str, version: int, *, memory_mb: int) -> TaskError | None:
     """Return why `code`, whose comments are blanked, cannot be read within `memory_mb` MiB."""
-    qubits, bits = _declared(code)
+    qubits = sum(filter(None, outline.declared(code, outline.QUBITS)))
+    bits = sum(filter(None, outline.declared(code, outline.BITS)))
     most_bits = memory_mb * MIB // _BIT_BYTES
     if qubits > min(MOST_QUBITS, most_bits):
         return refusals.too_many_declared(qubits, min(MOST_QUBITS, most_bits))
@@ -56,30 +48,9 @@ def refusal(code: str, version: int, *, memory_mb: int) -> TaskError | None:
         return None
     if _depth(code) > _DEEPEST_QASM3:
         return refusals.too_deep()
-    if _largest_gate(code) > most_operations(memory_mb):
+    if max(outline.gate_sizes(code).values(), default=0) > most_operations(memory_mb):
         return refusals.expands_too_far(most_operations(memory_mb))
     return None
-
-
-def _declared(code: str) -> tuple[int, int]:
-    """Add up the declared qubits and classical bits whose number is written out."""
-    qubits = bits = 0
-    for found in _DECLARATION.finditer(code):
-        size = _size(found["new_size"] or found["old_size"])
-        if (found["new"] or found["old"]) in _QUBIT_KEYWORDS:
-            qubits += size
-        else:
-            bits += size
-    return qubits, bits
-
-
-def _size(text: str) -> int:
-    if text[0].isdigit() and len(text) > _LONGEST_SIZE:
-        return _COUNTLESS
-    try:
-        return int(text, 0)
-    except ValueError:
-        return 0
 
 
 def _depth(code: str) -> int:
@@ -89,15 +60,3 @@ def _depth(code: str) -> int:
         depth += 1 if found[0] in "([{" else -1
         deepest = max(deepest, depth)
     return deepest
-
-
-def _largest_gate(code: str) -> int:
-    """Return how many operations the largest gate definition stands for."""
-    sizes: dict[str, int] = {}
-    name = ""
-    for found in _NAME_OR_BODY.finditer(code):
-        if name and not found["name"]:
-            calls = (_CALLED.match(statement) for statement in found["body"].split(";"))
-            sizes[name] = sum(sizes.get(call[1], 1) for call in calls if call)
-        name = found["name"] or ""
-    return max(sizes.values(), default=0)

@@ -8,7 +8,7 @@ import logging
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import nats.errors
 from nats.aio.msg import Msg
@@ -18,12 +18,10 @@ from qjet_executor.delivery import Delivery, read_delivery
 from qjet_executor.results import Results
 from qjet_executor.seats import Seats
 from qjet_shared.errors import QjetError
-from qjet_shared.messages import Attempt, utc_now
+from qjet_shared.messages import Attempt, Ended, utc_now
 from qjet_shared.metrics import ExecutorMetrics
 
 log = logging.getLogger(__name__)
-
-Ended = Literal["crashed", "killed", "handed_back", "not_started"]
 
 _HEARTBEATS_PER_ACK_WAIT: Final = 3
 _AFTER_FAULT_S: Final = 5.0

@@ -18,7 +18,7 @@ from qjet_executor import delivery as fate
 from qjet_executor import outcomes
 from qjet_executor.child import Sandbox, SandboxDiedError
 from qjet_executor.delivery import Delivery, Fate
-from qjet_executor.hands import Ended, Hand, HandBack, Hands, say
+from qjet_executor.hands import Hand, HandBack, Hands, say
 from qjet_executor.pool import Pool
 from qjet_executor.protocol import Job, Outcome
 from qjet_executor.refusals import out_of_memory
@@ -29,7 +29,7 @@ from qjet_shared import subjects
 from qjet_shared.broker import Broker
 from qjet_shared.cost import lane_of
 from qjet_shared.errors import QjetError
-from qjet_shared.messages import Event, RunningTask, Submission, Task, TaskError, utc_now
+from qjet_shared.messages import Ended, Event, RunningTask, Submission, Task, TaskError, utc_now
 from qjet_shared.metrics import ExecutorMetrics
 from qjet_shared.submissions import read_payload
 

@@ -20,8 +20,6 @@ async def serve(settings: ResultstoreSettings, instance: str, stop: asyncio.Even
     store = Store(broker, metrics, on_room=lambda: puller.wake())  # noqa: PLW0108  # made below
     keeper = Keeper(broker, settings)
     have_assets = asyncio.Event()
-    reconnected = asyncio.Event()
-    broker.on_reconnect(reconnected.set)
     puller = Puller(
         broker,
         stream=subjects.RESULTS_STREAM,
@@ -48,15 +46,7 @@ async def serve(settings: ResultstoreSettings, instance: str, stop: asyncio.Even
         await keeper.make_assets()
         have_assets.set()
         await puller.start()
-        async with asyncio.TaskGroup() as group:
-            group.create_task(keeper.watch_disk(), name="resultstore.disk")
-            group.create_task(remake_assets(), name="resultstore.assets")
-
-    async def remake_assets() -> None:
-        while True:  # a broker that comes back may have lost its disk
-            await reconnected.wait()
-            reconnected.clear()
-            await keeper.make_assets()
+        await keeper.keep()
 
     http = await start_http(ops_app(metrics, is_ready), settings, settings.metrics_port)
     broker.start()

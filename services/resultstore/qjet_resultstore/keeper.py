@@ -43,6 +43,8 @@ class Keeper:
         self._reserve_bytes = settings.disk_reserve_bytes
         self._disk_trouble: str | None = None
         self._assets_trouble: str | None = None
+        self._reconnected = asyncio.Event()
+        broker.on_reconnect(self._reconnected.set)
 
     @property
     def trouble(self) -> str | None:
@@ -66,7 +68,20 @@ class Keeper:
         self._assets_trouble = None
         log.info("assets.ready")
 
-    async def watch_disk(self) -> None:
+    async def keep(self) -> None:
+        """Keep the streams there, and the queue closed while the disk is full, for ever."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._watch_disk(), name="resultstore.disk")
+            group.create_task(self._remake_assets(), name="resultstore.assets")
+
+    async def _remake_assets(self) -> None:
+        """Make them again after each reconnection: a broker may come back without its disk."""
+        while True:
+            await self._reconnected.wait()
+            self._reconnected.clear()
+            await self.make_assets()
+
+    async def _watch_disk(self) -> None:
         """Close the queue when too little is free, and open it when enough is, for ever."""
         while self._store_dir is not None:
             try:
