@@ -8,10 +8,8 @@ import asyncio
 import logging
 import os
 import random
-import re
 import time
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
 from typing import Any, Final, cast
 
 import nats.aio.client
@@ -41,8 +39,6 @@ _MOST_PINGS_UNANSWERED: Final = 2
 """A server that has not answered within two to three seconds is left for another."""
 
 _CONNECT_TIMEOUT_S: Final = 2
-
-_TIME: Final = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d+))?Z$")
 
 
 class TolerantClient(nats.aio.client.Client):
@@ -247,13 +243,3 @@ class Broker:
 
 async def _log_error(exc: Exception) -> None:
     log.warning("broker.error", extra={"error": str(exc) or type(exc).__name__})
-
-
-def stored_at(msg: Msg) -> datetime | None:
-    """Return when JetStream stored a message that was read directly, to the microsecond."""
-    text = (msg.headers or {}).get(subjects.TIME_STAMP, "")
-    found = _TIME.match(text)
-    if found is None:
-        return None
-    microseconds = int((found[2] or "")[:6].ljust(6, "0"))
-    return datetime.fromisoformat(found[1]).replace(microsecond=microseconds, tzinfo=UTC)

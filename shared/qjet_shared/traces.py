@@ -12,7 +12,8 @@ from typing import NamedTuple
 from nats.aio.msg import Msg
 
 from qjet_shared import subjects
-from qjet_shared.broker import Broker, stored_at
+from qjet_shared.broker import Broker
+from qjet_shared.moments import stored_at
 
 
 class Trace(NamedTuple):

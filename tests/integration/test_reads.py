@@ -6,8 +6,9 @@ import pytest
 from nats.aio.client import Client as NatsClient
 from nats.js.api import StreamConfig
 
-from qjet_shared.broker import Broker, stored_at
+from qjet_shared.broker import Broker
 from qjet_shared.errors import BrokerUnavailableError
+from qjet_shared.moments import stored_at
 from tests.support.nats import NatsServer
 
 pytestmark = pytest.mark.integration

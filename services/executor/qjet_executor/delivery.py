@@ -14,6 +14,7 @@ from nats.aio.msg import Msg
 from qjet_shared import subjects
 from qjet_shared.errors import FieldError, QjetError
 from qjet_shared.messages import Attempt, TaskError
+from qjet_shared.moments import queued_at
 
 _LONGEST_MESSAGE: Final = 2000
 _RETRY_DELAYS_S: Final = (0.2, 1.0, 5.0, 15.0)
@@ -64,7 +65,7 @@ def read_delivery(msg: Msg) -> Delivery:
         task_id=subjects.task_id_of(msg.subject),
         number=msg.metadata.num_delivered or 1,
         lane=subjects.LARGE_LANE if is_large else subjects.DEFAULT_LANE,
-        created_at=moved_from or msg.metadata.timestamp,
+        created_at=moved_from or queued_at(msg),
         is_named_by_caller=msg.subject.startswith(subjects.SUBMIT_PREFIX),
         is_moved=moved_from is not None,
         digest=headers.get(subjects.DIGEST, ""),

@@ -15,10 +15,11 @@ import nats.errors
 from nats.aio.msg import Msg
 
 from qjet_shared import subjects, traces
-from qjet_shared.broker import EXPECT_EMPTY, Broker, stored_at
+from qjet_shared.broker import EXPECT_EMPTY, Broker
 from qjet_shared.errors import AlreadyThereError, BrokerUnavailableError
 from qjet_shared.messages import UNREADABLE, Event, StoredState, unreadable, utc_now
 from qjet_shared.metrics import ResultstoreMetrics
+from qjet_shared.moments import queued_at, stored_at
 from qjet_shared.requests import ROOM_FOR_HEADERS, marks_deletion
 from qjet_shared.retrying import patiently
 
@@ -75,7 +76,7 @@ class Store:
         state, entry = self._read(key, msg.data)
         try:
             if await self._settle(key, state, entry, msg):
-                delay_s = (utc_now() - msg.metadata.timestamp).total_seconds()
+                delay_s = (utc_now() - queued_at(msg)).total_seconds()
                 self._metrics.store_s.observe(delay_s)
             await msg.ack()
         except nats.errors.Error as exc:
