@@ -3,11 +3,12 @@
 import re
 from typing import Final
 
-from qiskit import QuantumCircuit, qasm2, qasm3
+from qiskit import QuantumCircuit, qasm2
 
 from qjet_executor import extent, refusals
 from qjet_executor.diagnose import CircuitError, from_qasm2, from_qasm3
 from qjet_executor.genuine import genuine
+from qjet_executor.qasm3 import importer
 
 _STRING_OR_COMMENT: Final = re.compile(
     r'"[^"\n]*"|\'[^\'\n]*\'|//[^\n]*|/\*(?:.*?\*/|.*)', re.DOTALL
@@ -106,7 +107,7 @@ def _place(code: str, offset: int) -> tuple[int, int]:
 
 def _read_qasm3(source: str) -> QuantumCircuit:
     try:
-        return qasm3.loads(source)
+        return importer.load(source)
     except MemoryError:
         raise
     except Exception as exc:

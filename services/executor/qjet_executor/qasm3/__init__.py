@@ -1,0 +1,1 @@
+"""Reads OpenQASM 3. Sandbox only."""
