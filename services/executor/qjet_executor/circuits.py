@@ -8,7 +8,7 @@ from qiskit import QuantumCircuit, qasm2
 from qjet_executor import extent, refusals
 from qjet_executor.diagnose import CircuitError, from_qasm2, from_qasm3
 from qjet_executor.genuine import genuine
-from qjet_executor.qasm3 import importer
+from qjet_executor.qasm3 import importer, reader
 
 _STRING_OR_COMMENT: Final = re.compile(
     r'"[^"\n]*"|\'[^\'\n]*\'|//[^\n]*|/\*(?:.*?\*/|.*)', re.DOTALL
@@ -37,8 +37,9 @@ def read_circuit(source: str, *, memory_mb: int = _DEFAULT_MEMORY_MB) -> Quantum
     _check_includes(code, version)
     if error := extent.refusal(code, version, memory_mb=memory_mb):
         raise CircuitError.of(error)
-    read = _read_qasm2(source) if version == 2 else _read_qasm3(source)  # noqa: PLR2004
-    circuit = _genuine(read, extent.most_operations(memory_mb))
+    most = extent.most_operations(memory_mb)
+    read = _read_qasm2(source) if version == 2 else _read_qasm3(source, most)  # noqa: PLR2004
+    circuit = _genuine(read, most)
     if circuit.parameters:
         names = ", ".join(sorted(parameter.name for parameter in circuit.parameters))
         raise CircuitError("qasm_unsupported", f"These inputs have no value: {names}.")
@@ -105,7 +106,9 @@ def _place(code: str, offset: int) -> tuple[int, int]:
     return before.count("\n") + 1, offset - before.rfind("\n")
 
 
-def _read_qasm3(source: str) -> QuantumCircuit:
+def _read_qasm3(source: str, most_operations: int) -> QuantumCircuit:
+    if (circuit := reader.read(source, most_operations)) is not None:
+        return circuit
     try:
         return importer.load(source)
     except MemoryError:
