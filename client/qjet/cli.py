@@ -71,8 +71,49 @@ def add_circuit_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument("--method", choices=get_args(Method), help="Aer's simulation method")
     command.add_argument("--timeout-s", type=float, metavar="S", help="wall time limit")
     command.add_argument("--memory", action="store_true", help="also return each shot's outcome")
+    command.add_argument(
+        "--param",
+        action=_AddParameter,
+        dest="parameters",
+        metavar="NAME=NUMBER",
+        help="a number for an input of the circuit; repeatable",
+    )
+    command.add_argument(
+        "--sweep",
+        type=_json_file,
+        dest="parameters",
+        metavar="FILE",
+        help="a JSON list of objects, input to number: run the circuit at each",
+    )
     command.add_argument("--name", help="a name of your own")
     command.add_argument("--tag", action="append", dest="tags", metavar="TAG", help="repeatable")
+
+
+class _AddParameter(argparse.Action):
+    """Collects `NAME=NUMBER` into one object."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        name, _, number = values.partition("=")
+        before = getattr(namespace, self.dest)
+        try:
+            after = {**(before if isinstance(before, dict) else {}), name: float(number)}
+        except ValueError:
+            parser.error(f"argument {option_string}: {values!r} is not of the form NAME=NUMBER")
+        setattr(namespace, self.dest, after)
+
+
+def _json_file(path: str) -> Any:
+    """Read an argument that names a file of JSON."""
+    try:
+        return msgspec.json.decode(Path(path).read_bytes())
+    except (OSError, UnicodeDecodeError, msgspec.DecodeError) as exc:
+        raise argparse.ArgumentTypeError(f"cannot read {path}: {exc}") from exc
 
 
 def run_circuit(client: Client, arguments: argparse.Namespace, console: Console) -> int:
@@ -241,7 +282,7 @@ def _source(file: str) -> str:
 
 
 def _options(arguments: argparse.Namespace) -> dict[str, Any]:
-    names = ("shots", "seed", "method", "timeout_s", "memory", "name", "tags")
+    names = ("shots", "seed", "method", "timeout_s", "memory", "parameters", "name", "tags")
     options = {name: getattr(arguments, name) for name in names}
     return {
         name: value for name, value in options.items() if value is not None and value is not False

@@ -16,11 +16,30 @@ def show_task(task: Task, console: Console) -> None:
     """Print a task: its counts, its error, or where it is."""
     if task.error:
         _show_error(task, console)
-    elif task.result is not None:
+    elif isinstance(task.result, dict):
         _show_counts(task, task.result, console)
+    elif task.result is not None:
+        _show_sweep(task, task.result, console)
     else:
         text = f"{task.task_id}  {task.status}  {task.message}"
         console.print(text, markup=False, emoji=False, highlight=False)
+
+
+def _show_sweep(task: Task, sweep: tuple[dict[str, int], ...], console: Console) -> None:
+    """Print the likeliest outcome at each point."""
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    table.add_column("point", justify="right")
+    table.add_column("likeliest", overflow="fold")
+    table.add_column("share", justify="right")
+    table.add_column("")
+    for number, counts in enumerate(sweep[:_MOST_ROWS]):
+        outcome = max(counts, key=lambda key: (counts[key], key))
+        share = counts[outcome] / sum(counts.values())
+        table.add_row(str(number), outcome, f"{share:.1%}", _bar(share))
+    console.print(table, highlight=False)
+    if len(sweep) > _MOST_ROWS:
+        console.print(f"… and {len(sweep) - _MOST_ROWS} more points", style="dim")
+    _show_summary(f"{len(sweep)} points of {sum(sweep[0].values())} shots", task, console)
 
 
 def _show_counts(task: Task, counts: dict[str, int], console: Console) -> None:
@@ -37,9 +56,13 @@ def _show_counts(task: Task, counts: dict[str, int], console: Console) -> None:
     console.print(table, highlight=False)
     if len(rows) > _MOST_ROWS:
         console.print(f"… and {len(rows) - _MOST_ROWS} more outcomes", style="dim")
+    _show_summary(f"{total} shots", task, console)
+
+
+def _show_summary(what: str, task: Task, console: Console) -> None:
     seconds = f", {task.timings.simulate:.3f} s" if task.timings else ""
     console.print(
-        f"{total} shots, method {task.method}{seconds}, task {task.task_id}",
+        f"{what}, method {task.method}{seconds}, task {task.task_id}",
         style="dim",
         highlight=False,
         soft_wrap=True,

@@ -18,6 +18,7 @@ LARGE_S: Final = 0.5
 
 _UNKNOWN_S: Final = float("inf")
 _PER_STATEMENT_S: Final = 1e-3
+_PER_POINT_S: Final = 5e-4
 _MOST_STATE_QUBITS: Final = 40
 """Beyond, no state vector fits: such a circuit is refused, or runs on a stabilizer tableau."""
 
@@ -42,10 +43,8 @@ def estimated_s(submission: Submission) -> float:
     operations = _operations(source)
     runs = submission.shots if _is_dynamic(source) else 1
     per_operation_s, per_shot_s = _factors_s(submission.method, qubits)
-    return (
-        operations * _PER_STATEMENT_S
-        + runs * operations * per_operation_s
-        + submission.shots * per_shot_s
+    return operations * _PER_STATEMENT_S + submission.points * (
+        _PER_POINT_S + runs * operations * per_operation_s + submission.shots * per_shot_s
     )
 
 

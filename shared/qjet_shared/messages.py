@@ -39,6 +39,9 @@ FINAL_STATUSES: Final = frozenset({"completed", "error", "cancelled"})
 LARGEST_SEED: Final = 2**63 - 1
 """Aer takes a signed 64-bit seed and refuses more with a bare `TypeError`."""
 
+Point = dict[Annotated[str, Meta(min_length=1, max_length=200)], float]
+"""A number for each of a circuit's inputs, by name."""
+
 BELL_QASM: Final = (
     'OPENQASM 3; include "stdgates.inc"; '
     "qubit[2] q; bit[2] c; h q[0]; cx q[0], q[1]; c = measure q;"
@@ -63,6 +66,15 @@ class Submission(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, 
     ] = None
     method: Annotated[Method, Meta(description="Aer's simulation method.")] = "automatic"
     memory: Annotated[bool, Meta(description="Also return each shot's outcome, in order.")] = False
+    parameters: Annotated[
+        Point | Annotated[tuple[Point, ...], Meta(min_length=1)] | None,
+        Meta(
+            description="A number for each `input float` or `input angle` of the circuit, by name; "
+            "or a list of such objects, a sweep: `result` is then a list of counts, one for each "
+            "in their order, and each sums to `shots`. With a seed, each is what it is alone.",
+            examples=[{"theta": 0.5}, [{"theta": 0.0}, {"theta": 0.5}]],
+        ),
+    ] = None
     timeout_s: Annotated[
         Annotated[float, Meta(gt=0)] | None,
         Meta(description="Wall time, in seconds, after which the run is ended."),
@@ -74,6 +86,12 @@ class Submission(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, 
     name: Annotated[
         Annotated[str, Meta(max_length=200)] | None, Meta(description="A name of your own.")
     ] = None
+
+    @property
+    def points(self) -> int:
+        """How often the circuit is run with `shots` shots: once, or for each point of a sweep."""
+        is_one = self.parameters is None or isinstance(self.parameters, dict)
+        return 1 if is_one else len(self.parameters or ())
 
 
 Ended = Literal["crashed", "killed", "handed_back", "not_started"]
@@ -129,10 +147,11 @@ class Task(Struct, frozen=True, kw_only=True):
     status: Status
     message: Annotated[str, Meta(description="A sentence for people.")]
     result: Annotated[
-        dict[str, int] | None,
+        dict[str, int] | tuple[dict[str, int], ...] | None,
         Meta(
             description="Counts: bitstring to occurrences. Classical bit 0 is rightmost, registers "
-            "are separated by a space with the last declared leftmost; values sum to `shots`.",
+            "are separated by a space with the last declared leftmost; values sum to `shots`. "
+            "For a list of `parameters`, a list of counts in their order.",
             examples=[{"00": 512, "11": 512}],
         ),
     ] = None
@@ -151,7 +170,8 @@ class Task(Struct, frozen=True, kw_only=True):
     executor: str | None = None
     timings: Timings | None = None
     memory: Annotated[
-        tuple[str, ...] | UnsetType, Meta(description="Each shot's outcome, where asked for.")
+        tuple[str | tuple[str, ...], ...] | UnsetType,
+        Meta(description="Each shot's outcome, where asked for; of a sweep, a list for each."),
     ] = UNSET
     blob: Blob | UnsetType = UNSET
 

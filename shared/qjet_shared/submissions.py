@@ -28,6 +28,7 @@ class Limits(Struct, frozen=True, kw_only=True):
 
     max_shots: Count = 1_000_000
     max_timeout_s: Seconds = 3600.0
+    max_points: Count = 10_000
 
 
 def read_payload(payload: bytes, limits: Limits) -> Submission:
@@ -87,6 +88,9 @@ def _within(limits: Limits, submission: Submission) -> Submission:
         errors.append(("shots", f"at most {limits.max_shots} here, got {submission.shots}"))
     if submission.timeout_s is not None and submission.timeout_s > limits.max_timeout_s:
         errors.append(("timeout_s", f"at most {limits.max_timeout_s:g} seconds here"))
+    if submission.points > limits.max_points:
+        text = f"at most {limits.max_points} points here, got {submission.points}"
+        errors.append(("parameters", text))
     if errors:
         raise FieldError(errors)
     return submission
@@ -118,9 +122,9 @@ def _field_errors(data: Any, first: str) -> list[tuple[str, str]]:
     if not isinstance(data, dict):
         return [("", 'the submission should be a JSON object, e.g. {"qc": "OPENQASM 3; …"}')]
     fields = {field.name: field for field in msgspec.structs.fields(Submission)}
-    errors = [
-        (name, f"unknown field; known are {', '.join(fields)}") for name in data.keys() - fields
-    ]
+    unknown = sorted(data.keys() - fields)
+    errors = [(name, "unknown field") for name in unknown[1:]]
+    errors += [(name, f"unknown field; known are {', '.join(fields)}") for name in unknown[:1]]
     errors += [(name, "required") for name, f in fields.items() if f.required and name not in data]
     for name in data.keys() & fields:
         try:

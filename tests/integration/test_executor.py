@@ -77,6 +77,21 @@ async def test_a_seed_gives_what_aer_gives(executor, nc: NatsClient):
     assert task["memory"] == reference.get_memory()
 
 
+async def test_a_sweep_gives_counts_for_each_point(shared_executor, shared_nc: NatsClient):
+    """With a seed, each is what Aer gives for that point alone."""
+    source = (
+        'OPENQASM 3; include "stdgates.inc"; input float theta; qubit q; bit[1] c;'
+        "ry(theta) q; c = measure q;"
+    )
+    points = [{"theta": 0.5}, {"theta": 2}]
+    wanted = {"qc": source, "shots": 500, "seed": 42, "parameters": points}
+    await submit(shared_nc, "sweep", wanted)
+    task = await final(shared_nc, "sweep")
+    circuits = [qasm3.loads(source).assign_parameters(point) for point in points]
+    results = [AerSimulator().run(c, shots=500, seed_simulator=42).result() for c in circuits]
+    assert task["result"] == [dict(result.get_counts()) for result in results]
+
+
 BAD_SUBMISSIONS = [
     (b"", "qasm_syntax", "empty"),
     (b"hello", "qasm_syntax", "ends in the middle"),
@@ -85,6 +100,7 @@ BAD_SUBMISSIONS = [
     (b"[1]", "invalid_option", "object"),
     (b'{"qc": "x", "shots": 0}', "invalid_option", "shots"),
     (b'{"qc": "x", "wat": 1}', "invalid_option", "wat"),
+    (b'{"qc": "qubit q; bit c; c = measure q;", "parameters": {"a": 1}}', "invalid_option", ".a:"),
     (json.dumps({f"k{n}": 1 for n in range(20_000)}).encode(), "invalid_option", "more fields"),
     (b'{"' + b"k" * 900_000 + b'": 1}', "invalid_option", "unknown field"),
     (b"OPENQASM 1.0; qreg q[1];", "qasm_unsupported", "OpenQASM 1.0"),

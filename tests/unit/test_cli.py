@@ -183,6 +183,29 @@ def test_run_waits_until_the_task_is_final(circuit, capsys):
     assert "100.0%" in capsys.readouterr().out
 
 
+def test_parameters_are_sent_as_an_object_or_a_list(circuit, tmp_path):
+    """`--param` repeated is one point, `--sweep` names a file of many."""
+    sweep = tmp_path / "sweep.json"
+    sweep.write_text('[{"a": 1}, {"a": 2.5}]')
+    accepted = msgspec.json.encode(Accepted(task_id="t-1"))
+    with answering((202, accepted)) as (url, seen):
+        assert (
+            cli.run(["submit", circuit, "--param", "a=1", "--param", "b=-2e3", "--url", url]) == 0
+        )
+        assert cli.run(["submit", circuit, "--sweep", str(sweep), "--url", url]) == 0
+    sent = [json.loads(body)["parameters"] for _, _, body in seen]
+    assert sent == [{"a": 1.0, "b": -2000.0}, [{"a": 1}, {"a": 2.5}]]
+
+
+@pytest.mark.parametrize("option", [["--param", "a"], ["--param", "a=x"], ["--sweep", "/none"]])
+def test_parameters_that_cannot_be_read_are_bad_use(option, circuit, nobody, capsys):
+    """And named."""
+    with pytest.raises(SystemExit) as caught:
+        cli.run(["run", circuit, *option, "--url", nobody])
+    assert caught.value.code == 2
+    assert option[1] in capsys.readouterr().err
+
+
 def test_options_are_sent_and_nothing_else(circuit):
     """Only what was given stands in the body."""
     argv = ["submit", circuit, "--shots", "5", "--seed", "0", "--tag", "a", "--tag", "b"]

@@ -34,6 +34,7 @@ DOUBLING = "gate g0 a { x a; } " + "".join(
         (layers(100, 1), {"shots": 100}),
         (layers(20, 2), {"method": "matrix_product_state"}),
         (HEAD + "gate g a { x a; } qubit q; bit c; g q; c = measure q;", {}),
+        (BELL, {"parameters": ({},) * 100}),
         ("// nothing at all", {}),
     ],
 )
@@ -46,6 +47,8 @@ def test_small_tasks_stay_in_the_default_lane(qc, options):
     ("qc", "options"),
     [
         (layers(25, 1), {}),
+        (BELL, {"parameters": ({},) * 1000}),
+        (layers(18, 1), {"parameters": ({},) * 100}),
         (layers(28, 1), {}),
         (layers(500, 1), {"method": "stabilizer"}),
         (layers(3, 1), {"method": "extended_stabilizer"}),

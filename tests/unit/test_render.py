@@ -55,6 +55,15 @@ def test_shares_are_of_all_shots_not_of_those_shown():
     assert rows(shown(result={f"{n:08b}": 1 for n in range(200)}))[0][2] == "0.5%"
 
 
+def test_of_a_sweep_the_likeliest_outcome_of_each_point_is_shown():
+    """In the order of the points, twenty of them."""
+    text = shown(result=({"0": 6, "1": 2}, {"0": 2, "1": 6}) * 15, method="statevector")
+    assert [row[:3] for row in rows(text)][:2] == [["0", "0", "75.0%"], ["1", "1", "75.0%"]]
+    assert len(rows(text)) == 20
+    assert "10 more points" in text
+    assert "30 points of 8 shots, method statevector" in text
+
+
 def test_the_last_line_says_shots_method_time_and_task():
     """Enough to run it again."""
     text = shown(result={"0": 8}, method="stabilizer", timings=Timings(simulate=0.25))

@@ -24,7 +24,8 @@ def read_circuit(source: str, *, memory_mb: int = _DEFAULT_MEMORY_MB) -> Quantum
     """Build the circuit that `source` describes, in the OpenQASM version its first line names.
 
     Without a version line it is read as OpenQASM 3, where that line is optional; OpenQASM 2
-    demands it. The circuit holds nothing but Qiskit's own operations.
+    demands it. The circuit holds nothing but Qiskit's own operations; each input that the program
+    declares is a parameter of it.
 
     Raises:
         CircuitError: the text is no valid program, uses what cannot be run, measures nothing, or
@@ -40,9 +41,6 @@ def read_circuit(source: str, *, memory_mb: int = _DEFAULT_MEMORY_MB) -> Quantum
     most = extent.most_operations(memory_mb)
     read = _read_qasm2(source) if version == 2 else _read_qasm3(source, most)  # noqa: PLR2004
     circuit = _genuine(read, most)
-    if circuit.parameters:
-        names = ", ".join(sorted(parameter.name for parameter in circuit.parameters))
-        raise CircuitError("qasm_unsupported", f"These inputs have no value: {names}.")
     if not _measures(circuit):
         raise CircuitError(
             "no_measurements",

@@ -66,6 +66,7 @@ class _Builder:
         if _has_loose_bits(circuit):
             built = QuantumCircuit(circuit.qubits, circuit.clbits, *circuit.qregs)
             built.add_register(*_registers_in_bit_order(circuit))
+            built.global_phase = circuit.global_phase  # which also holds inputs without a use
         for instruction in circuit.data:
             self._append(built, instruction.operation, instruction.qubits, instruction.clbits)
         return built

@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
-from qjet_shared.messages import Method, TaskError
+from qjet_shared.messages import Method, Point, TaskError
 
 HEADER: Final = struct.Struct(">I")
 DEFAULT_MAX_RESULT_MB: Final = 100
@@ -23,6 +23,7 @@ class Job(Struct, frozen=True, kw_only=True):
     seed: int | None
     method: Method
     memory: bool
+    parameters: Point | tuple[Point, ...] | None = None
 
 
 class Phases(Struct, frozen=True, kw_only=True):
@@ -37,7 +38,8 @@ class Outcome(Struct, frozen=True, kw_only=True):
     """How a job ended: with counts, or with an error.
 
     `counts` is a JSON object, bitstring to occurrences; `memory` a JSON list of bitstrings, one
-    per shot, or empty where it was not asked for. Both stay JSON text from here to the reader.
+    per shot, or empty where it was not asked for. For a sweep, both are lists of these. Both stay
+    JSON text from here to the reader.
     `is_spent` says that the sandbox has kept too much memory to take another job.
     """
 

@@ -8,34 +8,68 @@ that wants each shot's outcome, goes Aer's way. Sandbox only.
 Source: NumPy `Generator.multinomial`; Aer `save_probabilities` (qubit i of the list is bit i).
 """
 
+from functools import cached_property
+from itertools import accumulate
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 from qiskit import QuantumCircuit
 from qiskit.circuit import Gate
-from qiskit.result.postprocess import format_counts_memory
 
 _MOST_MEASURED_QUBITS: Final = 12
+_MOST_PROBABILITIES_AT_ONCE: Final = 1 << 20
 _SMALLEST_PROBABILITY: Final = 1e-14
 _METHODS: Final = frozenset({"automatic", "statevector", "density_matrix", "stabilizer"})
+_ZERO: Final = ord("0")
+
+
+class Labels:
+    """Spells outcomes as Qiskit prints them: bit 0 rightmost, registers apart by a space."""
+
+    def __init__(self, bits: list[int], clbits: int, registers: list[int]) -> None:
+        """Take the classical bit of each measured qubit, how many bits there are in all, and the
+        sizes of their registers, if they are in any.
+        """  # noqa: D205
+        self._bits = bits
+        starts = list(accumulate(registers))[:-1]
+        self._width = clbits + len(starts)
+        self._columns = [
+            self._width - 1 - bit - sum(start <= bit for start in starts) for bit in bits
+        ]
+        self._spaces = [self._width - 1 - start - number for number, start in enumerate(starts)]
+
+    def of(self, outcomes: NDArray[np.int64]) -> list[str]:
+        """Spell outcomes, whose bit i is what the i-th measured qubit gave."""
+        letters = np.full((len(outcomes), self._width), _ZERO, dtype=np.uint8)
+        letters[:, self._spaces] = ord(" ")
+        for place, column in enumerate(self._columns):
+            letters[:, column] += (outcomes >> place & 1).astype(np.uint8)
+        text = letters.tobytes().decode("ascii")
+        width = self._width
+        return [text[start : start + width] for start in range(0, len(text), width)]
+
+    @cached_property
+    def all(self) -> list[str]:
+        """Every outcome's spelling, in order."""
+        return self.of(np.arange(1 << len(self._bits)))
 
 
 class Distribution:
     """The outcomes a circuit can have, and how likely each is."""
 
     def __init__(
-        self, outcomes: list[str], probabilities: NDArray[np.float64], method: str
+        self, labels: Labels, outcomes: NDArray[np.int64], likely: NDArray[np.float64], method: str
     ) -> None:
-        """Take outcomes as Qiskit prints them, their probabilities, and the method Aer chose."""
+        """Take possible outcomes, their probabilities and the method by which Aer found them."""
         self.method = method
-        self._outcomes = outcomes
-        self._probabilities = probabilities / probabilities.sum()
+        self._labels = [labels.all[outcome] for outcome in outcomes.tolist()]
+        self._likely = likely / likely.sum()
 
     def draw(self, shots: int, rng: np.random.Generator) -> dict[str, int]:
         """Return counts of `shots` independent shots."""
-        drawn = rng.multinomial(shots, self._probabilities)
-        return {self._outcomes[i]: int(drawn[i]) for i in np.flatnonzero(drawn)}
+        drawn = rng.multinomial(shots, self._likely).tolist()
+        return {label: count for label, count in zip(self._labels, drawn, strict=True) if count}
 
 
 class Sampling:
@@ -45,25 +79,20 @@ class Sampling:
         """Take the circuit and, per measured qubit, the classical bit its outcome goes to."""
         self.circuit = _without_measurements(circuit)
         self.circuit.save_probabilities(qubits=list(measured))
-        self._bits = list(measured.values())
-        self._header = {
-            "creg_sizes": [[register.name, register.size] for register in circuit.cregs],
-            "memory_slots": circuit.num_clbits,
-        }
+        registers = [register.size for register in circuit.cregs]
+        self._labels = Labels(list(measured.values()), circuit.num_clbits, registers)
+        self._measured = len(measured)
 
-    def distribution(self, result: Any) -> Distribution:
-        """Read the distribution from Aer's result for `circuit`."""
-        probabilities = np.asarray(result.data()["probabilities"], dtype=np.float64)
+    @property
+    def at_once(self) -> int:
+        """For how many points Aer may compute probabilities in one run, for want of memory."""
+        return max(1, _MOST_PROBABILITIES_AT_ONCE >> self._measured)
+
+    def distribution(self, saved: Any, method: str) -> Distribution:
+        """Read the distribution from what Aer's `method` saved as the circuit's probabilities."""
+        probabilities = np.asarray(saved, dtype=np.float64)
         possible = np.flatnonzero(probabilities > _SMALLEST_PROBABILITY)
-        return Distribution(
-            [self._outcome(int(index)) for index in possible],
-            probabilities[possible],
-            result.results[0].metadata.get("method", ""),
-        )
-
-    def _outcome(self, index: int) -> str:
-        memory = sum((index >> i & 1) << bit for i, bit in enumerate(self._bits))
-        return str(format_counts_memory(hex(memory), self._header))
+        return Distribution(self._labels, possible, probabilities[possible], method)
 
 
 def sampling_of(circuit: QuantumCircuit, method: str) -> Sampling | None:
@@ -102,5 +131,5 @@ def _without_measurements(circuit: QuantumCircuit) -> QuantumCircuit:
     bare = circuit.copy_empty_like()
     for instruction in circuit.data:
         if isinstance(instruction.operation, Gate):
-            bare.append(instruction)
+            bare.append(instruction.operation, instruction.qubits, (), copy=False)
     return bare

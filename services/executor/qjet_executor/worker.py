@@ -272,4 +272,5 @@ def _job(submission: Submission) -> Job:
         seed=submission.seed,
         method=submission.method,
         memory=submission.memory,
+        parameters=submission.parameters,
     )

@@ -53,7 +53,8 @@ def task_id_of_key(key: str) -> str:
 
 def digest_of(submission: Submission) -> str:
     """Return a digest that is equal for submissions that ask for the same, however written."""
-    return sha256(msgspec.json.encode(msgspec.structs.asdict(submission))).hexdigest()
+    fields = msgspec.structs.asdict(submission)
+    return sha256(msgspec.json.encode(fields, order="deterministic")).hexdigest()
 
 
 async def claim(broker: Broker, task_id: str, digest: str) -> None:

@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 _IN_PROGRESS: Final = "Task is still in progress."
 _LOOK_AGAIN_S: Final = 1.0
 _BLOB_TIMEOUT_S: Final = 60.0
-_NO_LIMITS: Final = Limits(max_shots=2**63 - 1, max_timeout_s=float("inf"))
+_NO_LIMITS: Final = Limits(max_shots=2**63 - 1, max_timeout_s=float("inf"), max_points=2**63 - 1)
 
 
 class Found(Struct, frozen=True, kw_only=True):

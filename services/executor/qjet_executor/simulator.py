@@ -1,0 +1,175 @@
+"""Aer, set up in one way: brings circuits to its gates and runs them. Sandbox only.
+
+What is costly to make is made once per setup: a simulator, the names of the gates it knows and the
+pass manager that brings others to them.
+"""
+
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from typing import Any, Final, NamedTuple
+
+from msgspec import Struct
+from qiskit import QuantumCircuit
+from qiskit.exceptions import QiskitError
+from qiskit.transpiler import generate_preset_pass_manager
+from qiskit_aer import AerSimulator
+
+from qjet_executor.diagnose import CircuitError, from_aer, from_transpiler
+from qjet_executor.methods import fitting
+from qjet_executor.parameters import as_binds, bound, can_take_binds
+from qjet_shared.messages import Method, Point
+
+_BROKEN_JUMP: Final = "Invalid jump destination"
+_MOST_POINTS_AT_ONCE: Final = 256
+
+
+class Setup(Struct, frozen=True, kw_only=True):
+    """How Aer is set up for a job."""
+
+    method: Method
+
+
+class Machine(Struct, frozen=True, kw_only=True):
+    """What a run may take: MiB and threads."""
+
+    max_memory_mb: int
+    max_threads: int
+
+
+class Run(Struct, frozen=True, kw_only=True):
+    """How often to run a circuit, and what to keep of it."""
+
+    shots: int
+    seed: int | None = None
+    memory: bool = False
+
+
+class Experiment(NamedTuple):
+    """What came of one circuit at one point: an entry of an Aer result."""
+
+    result: Any
+    number: int
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Occurrences by outcome, as Qiskit prints them."""
+        return dict(self.result.get_counts(self.number))
+
+    @property
+    def memory(self) -> list[str]:
+        """Each shot's outcome, in order."""
+        return list(self.result.get_memory(self.number))
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """What the circuit's save instructions saved, by their labels."""
+        return dict(self.result.data(self.number))
+
+    @property
+    def method(self) -> str:
+        """The method that Aer took."""
+        return str(self.result.results[self.number].metadata.get("method", ""))
+
+
+class Simulator:
+    """Aer in one setup, and what it takes to prepare circuits for it."""
+
+    def __init__(self, setup: Setup, machine: Machine) -> None:
+        self._setup = setup
+        self._machine = machine
+        self.aer = AerSimulator(
+            method=setup.method,
+            max_memory_mb=machine.max_memory_mb,
+            max_parallel_threads=machine.max_threads,
+        )
+
+    @cached_property
+    def _known_gates(self) -> frozenset[str]:
+        return frozenset(self.aer.target.operation_names) | {"barrier"}
+
+    @cached_property
+    def _pass_manager(self) -> Any:
+        return generate_preset_pass_manager(optimization_level=0, backend=self.aer)
+
+    def warm_up(self) -> None:
+        """Make what the first circuit would otherwise wait for."""
+        _ = self._known_gates, self._pass_manager
+
+    def prepare(self, circuit: QuantumCircuit) -> QuantumCircuit:
+        """Return `circuit` in gates that this setup knows; itself, where it already is.
+
+        Raises:
+            CircuitError: there is no way to bring it to them.
+        """
+        if _gate_names(circuit) <= self._known_gates:
+            return circuit
+        try:
+            return self._pass_manager.run(circuit)
+        except QiskitError as exc:
+            raise from_transpiler(exc, self._setup.method) from exc
+
+    def run(
+        self, circuit: QuantumCircuit, points: Sequence[Point], run: Run, *, at_once: int = 0
+    ) -> Iterator[Experiment]:
+        """Run the circuit at each point, in order, `at_once` of them at a time (256 at most).
+
+        With a seed they run one by one: Aer shifts the seed from circuit to circuit in a run.
+
+        Raises:
+            CircuitError: Aer cannot run it, or a point makes an angle that is no finite number.
+        """
+        if run.seed is not None or len(points) == 1:
+            for point in points:
+                yield Experiment(self._result(bound(circuit, point), run), 0)
+            return
+        step = min(at_once or _MOST_POINTS_AT_ONCE, _MOST_POINTS_AT_ONCE)
+        for start in range(0, len(points), step):
+            part = points[start : start + step]
+            result = self._result_of_many(circuit, part, run)
+            for number in range(len(part)):
+                yield Experiment(result, number)
+
+    def _result_of_many(self, circuit: QuantumCircuit, points: Sequence[Point], run: Run) -> Any:
+        if not can_take_binds(circuit):
+            return self._result([bound(circuit, point) for point in points], run)
+        try:
+            return self._result(circuit, run, parameter_binds=as_binds(circuit, points))
+        except (ArithmeticError, ValueError):
+            for point in points:
+                bound(circuit, point)  # says which
+            raise
+
+    def _result(self, circuits: Any, run: Run, **more: Any) -> Any:
+        """Run Aer. Its job says DONE and its counts may be empty when it failed, so look twice."""
+        options = {"shots": run.shots, "seed_simulator": run.seed, "memory": run.memory, **more}
+        result = self.aer.run(circuits, **options).result()
+        if _BROKEN_JUMP in _status(result):  # Aer cuts unused qubits, and with them the jump's end
+            result = self.aer.run(circuits, enable_truncation=False, **options).result()
+        if not result.success:
+            raise self._failure(circuits[0] if isinstance(circuits, list) else circuits, result)
+        return result
+
+    def _failure(self, circuit: QuantumCircuit, result: Any) -> CircuitError:
+        """Diagnose a failed run; Aer says which method it took, and how many qubits matter."""
+        known = result.results[0].metadata if result.results else {}
+        method = known.get("method", self._setup.method)
+        qubits = known.get("num_qubits", circuit.num_qubits)
+        limit_mb = self._machine.max_memory_mb
+        others = fitting(circuit, method, qubits=qubits, limit_mb=limit_mb)
+        return from_aer(_status(result), method, qubits=qubits, limit_mb=limit_mb, fitting=others)
+
+
+def _status(result: Any) -> str:
+    """Return what a failed run says of its first failed experiment, or of itself."""
+    failed = [r.status for r in result.results if not r.success]
+    return str(failed[0] if failed else result.status)
+
+
+def _gate_names(circuit: QuantumCircuit) -> set[str]:
+    """Collect the names of all instructions, also those inside control flow."""
+    names = set()
+    for instruction in circuit.data:
+        names.add(instruction.operation.name)
+        for block in getattr(instruction.operation, "blocks", ()):
+            names |= _gate_names(block)
+    return names
