@@ -85,6 +85,13 @@ def add_circuit_arguments(command: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="a JSON list of objects, input to number: run the circuit at each",
     )
+    command.add_argument(
+        "--noise",
+        type=_json_file,
+        dest="noise_model",
+        metavar="FILE",
+        help="a noise model as JSON, with the fields of `noise_model`",
+    )
     command.add_argument("--name", help="a name of your own")
     command.add_argument("--tag", action="append", dest="tags", metavar="TAG", help="repeatable")
 
@@ -282,7 +289,17 @@ def _source(file: str) -> str:
 
 
 def _options(arguments: argparse.Namespace) -> dict[str, Any]:
-    names = ("shots", "seed", "method", "timeout_s", "memory", "parameters", "name", "tags")
+    names = (
+        "shots",
+        "seed",
+        "method",
+        "timeout_s",
+        "memory",
+        "parameters",
+        "noise_model",
+        "name",
+        "tags",
+    )
     options = {name: getattr(arguments, name) for name in names}
     return {
         name: value for name, value in options.items() if value is not None and value is not False

@@ -10,6 +10,8 @@ from typing import Annotated, Final, Literal
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from qjet_shared.noise import NoiseModel
+
 Status = Literal["pending", "running", "completed", "error", "cancelled"]
 Method = Literal[
     "automatic",
@@ -73,6 +75,17 @@ class Submission(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, 
             "or a list of such objects, a sweep: `result` is then a list of counts, one for each "
             "in their order, and each sums to `shots`. With a seed, each is what it is alone.",
             examples=[{"theta": 0.5}, [{"theta": 0.0}, {"theta": 0.5}]],
+        ),
+    ] = None
+    noise_model: Annotated[
+        NoiseModel | None,
+        Meta(
+            description="Noise: depolarizing, thermal_relaxation and readout with their figures, "
+            "and `errors` as Aer's `NoiseModel.to_dict(serializable=True)` writes them.",
+            examples=[
+                {"depolarizing": {"one_qubit": 0.001, "two_qubit": 0.01}},
+                {"readout": {"p01": 0.02, "p10": 0.05}},
+            ],
         ),
     ] = None
     timeout_s: Annotated[

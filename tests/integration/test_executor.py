@@ -12,6 +12,7 @@ import pytest
 from nats.aio.client import Client as NatsClient
 from qiskit import qasm3
 from qiskit_aer import AerSimulator
+from qiskit_aer.noise import NoiseModel, depolarizing_error
 
 from tests.support.circuits import BELL, COIN_20, ENDLESS
 from tests.support.services import Service, service
@@ -90,6 +91,20 @@ async def test_a_sweep_gives_counts_for_each_point(shared_executor, shared_nc: N
     circuits = [qasm3.loads(source).assign_parameters(point) for point in points]
     results = [AerSimulator().run(c, shots=500, seed_simulator=42).result() for c in circuits]
     assert task["result"] == [dict(result.get_counts()) for result in results]
+
+
+async def test_noise_gives_what_aer_gives_with_the_same_model(
+    shared_executor, shared_nc: NatsClient
+):
+    """Aer's own model, as it writes it."""
+    model = NoiseModel()
+    model.add_all_qubit_quantum_error(depolarizing_error(0.1, 1), ["h"])
+    wanted = {"qc": BELL, "shots": 500, "seed": 42}
+    await submit(shared_nc, "noisy", {**wanted, "noise_model": model.to_dict(serializable=True)})
+    task = await final(shared_nc, "noisy")
+    aer = AerSimulator(noise_model=model)
+    reference = aer.run(qasm3.loads(BELL), shots=500, seed_simulator=42).result()
+    assert task["result"] == dict(reference.get_counts())
 
 
 BAD_SUBMISSIONS = [

@@ -21,6 +21,9 @@ _MEMORY: Final = re.compile(r"Required memory: (\d+)M, max memory: (\d+)M")
 _CH_LIMIT: Final = "CH simulator only supports"
 _NO_MEMORY: Final = re.compile(r"bad_alloc|[Cc]annot allocate memory")
 _INVALID_GATES: Final = re.compile(r'invalid instructions \{"gates": \{(.*?)\}\}')
+_INVALID_NOISE: Final = re.compile(
+    r'Noise model contains invalid instructions \{"\w+": \{(.*?)\}\}'
+)
 _INVALID_PARAMETERS: Final = re.compile(r"contains invalid parameters")
 _CIRCUIT_NAME: Final = re.compile(r"\s*\bcircuit-\d+\b")
 _UNSUPPORTED_SIGNS: Final = (
@@ -122,14 +125,24 @@ def from_aer(
         return CircuitError.of(
             refusals.too_many_for_method(method, qubits, MOST_EXTENDED_STABILIZER_QUBITS, fitting)
         )
+    if error := _unfit(status, method):
+        return error
+    reason = _CIRCUIT_NAME.sub("", status.removeprefix("ERROR: "))
+    return CircuitError("simulation_failed", reason or "Aer gave no reason.")
+
+
+def _unfit(status: str, method: str) -> CircuitError | None:
+    """Return the error of something that this method has no way to run, if that is what failed."""
+    if found := _INVALID_NOISE.search(status):
+        message = f"noise_model: method {method} cannot run this noise: {found[1]}."
+        return CircuitError("invalid_option", message, hint=_WITHOUT_METHOD)
     if found := _INVALID_GATES.search(status):
         message = f"Method {method} cannot run these gates: {found[1]}."
         return CircuitError("invalid_option", message, hint=_WITHOUT_METHOD)
     if _INVALID_PARAMETERS.search(status):
         message = f"Method {method} cannot run the angles or gates of this circuit."
         return CircuitError("invalid_option", message, hint=_WITHOUT_METHOD)
-    reason = _CIRCUIT_NAME.sub("", status.removeprefix("ERROR: "))
-    return CircuitError("simulation_failed", reason or "Aer gave no reason.")
+    return None
 
 
 def _plain(exc: BaseException) -> str:

@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Struct
 
 from qjet_shared.messages import Method, Point, TaskError
+from qjet_shared.noise import NoiseModel
 
 HEADER: Final = struct.Struct(">I")
 DEFAULT_MAX_RESULT_MB: Final = 100
@@ -23,6 +24,7 @@ class Job(Struct, frozen=True, kw_only=True):
     seed: int | None
     method: Method
     memory: bool
+    noise_model: NoiseModel | None = None
     parameters: Point | tuple[Point, ...] | None = None
 
 

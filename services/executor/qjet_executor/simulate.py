@@ -103,7 +103,7 @@ class Simulators:
             return Outcome(error=TaskError(code="simulation_failed", message=reason[:400]))
 
     def _run(self, job: Job) -> Outcome:
-        setup = Setup(method=job.method)
+        setup = Setup(method=job.method, noise_model=job.noise_model)
         program, was_cached = self._program(job, setup)
         points = points_of(program.circuit, job.parameters)
         self._check_memory_of_shots(program.circuit, job, len(points))
@@ -203,7 +203,7 @@ class Simulators:
         circuit, parse_s = _timed(lambda: read_circuit(source, memory_mb=self._max_memory_mb))
         prepared, transpile_s = _timed(lambda: self._simulator(setup).prepare(circuit))
         phases = Phases(parse=parse_s, transpile=transpile_s)
-        sampling = sampling_of(prepared, setup.method)
+        sampling = None if setup.noise_model else sampling_of(prepared, setup.method)
         return Program(circuit=prepared, phases=phases, sampling=sampling)
 
 

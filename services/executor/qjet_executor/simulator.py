@@ -16,8 +16,10 @@ from qiskit_aer import AerSimulator
 
 from qjet_executor.diagnose import CircuitError, from_aer, from_transpiler
 from qjet_executor.methods import fitting
+from qjet_executor.noise import noise_model_of
 from qjet_executor.parameters import as_binds, bound, can_take_binds
 from qjet_shared.messages import Method, Point
+from qjet_shared.noise import NoiseModel
 
 _BROKEN_JUMP: Final = "Invalid jump destination"
 _MOST_POINTS_AT_ONCE: Final = 256
@@ -27,6 +29,7 @@ class Setup(Struct, frozen=True, kw_only=True):
     """How Aer is set up for a job."""
 
     method: Method
+    noise_model: NoiseModel | None = None
 
 
 class Machine(Struct, frozen=True, kw_only=True):
@@ -79,6 +82,7 @@ class Simulator:
         self._machine = machine
         self.aer = AerSimulator(
             method=setup.method,
+            noise_model=noise_model_of(setup.noise_model),
             max_memory_mb=machine.max_memory_mb,
             max_parallel_threads=machine.max_threads,
         )

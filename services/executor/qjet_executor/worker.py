@@ -272,5 +272,6 @@ def _job(submission: Submission) -> Job:
         seed=submission.seed,
         method=submission.method,
         memory=submission.memory,
+        noise_model=submission.noise_model,
         parameters=submission.parameters,
     )
