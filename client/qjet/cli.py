@@ -86,6 +86,14 @@ def add_circuit_arguments(command: argparse.ArgumentParser) -> None:
         help="a JSON list of objects, input to number: run the circuit at each",
     )
     command.add_argument(
+        "--observable",
+        type=_pauli_sum,
+        action="append",
+        dest="observables",
+        metavar="PAULIS",
+        help="give its expectation value, e.g. ZZ or ZZ=1,XI=0.5; repeatable",
+    )
+    command.add_argument(
         "--noise",
         type=_json_file,
         dest="noise_model",
@@ -113,6 +121,12 @@ class _AddParameter(argparse.Action):
         except ValueError:
             parser.error(f"argument {option_string}: {values!r} is not of the form NAME=NUMBER")
         setattr(namespace, self.dest, after)
+
+
+def _pauli_sum(text: str) -> dict[str, float]:
+    """Read `ZZ`, or `ZZ=1,XI=0.5`."""
+    terms = (term.partition("=") for term in text.split(","))
+    return {letters: float(number or 1) for letters, _, number in terms}
 
 
 def _json_file(path: str) -> Any:
@@ -297,6 +311,7 @@ def _options(arguments: argparse.Namespace) -> dict[str, Any]:
         "memory",
         "parameters",
         "noise_model",
+        "observables",
         "name",
         "tags",
     )

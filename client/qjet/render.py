@@ -2,10 +2,11 @@
 
 from typing import Final
 
+from msgspec import UNSET
 from rich.console import Console
 from rich.table import Table
 
-from qjet_shared.messages import Task
+from qjet_shared.messages import Expectation, Task
 
 _MOST_ROWS: Final = 20
 _BAR_WIDTH: Final = 30
@@ -16,13 +17,35 @@ def show_task(task: Task, console: Console) -> None:
     """Print a task: its counts, its error, or where it is."""
     if task.error:
         _show_error(task, console)
-    elif isinstance(task.result, dict):
+        return
+    if task.expectation_values is not UNSET:
+        _show_values(task, task.expectation_values, console)
+    if isinstance(task.result, dict):
         _show_counts(task, task.result, console)
     elif task.result is not None:
         _show_sweep(task, task.result, console)
-    else:
+    elif task.expectation_values is UNSET:
         text = f"{task.task_id}  {task.status}  {task.message}"
         console.print(text, markup=False, emoji=False, highlight=False)
+
+
+def _show_values(
+    task: Task, values: tuple[Expectation | tuple[Expectation, ...], ...], console: Console
+) -> None:
+    """Print expectation values; of a sweep, a row for each point."""
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    is_sweep = not isinstance(values[0], Expectation)
+    table.add_column("point" if is_sweep else "observable", justify="right")
+    table.add_column("expectation values" if is_sweep else "expectation value")
+    for number, found in enumerate(values[:_MOST_ROWS]):
+        listed = (found,) if isinstance(found, Expectation) else found
+        text = "  ".join(f"{each.value:+.6f} ± {each.standard_error:.6f}" for each in listed)
+        table.add_row(str(number), text)
+    console.print(table, highlight=False)
+    if len(values) > _MOST_ROWS:
+        console.print(f"… and {len(values) - _MOST_ROWS} more", style="dim")
+    if task.result is None:
+        _show_summary(f"error of {task.shots} shots", task, console)
 
 
 def _show_sweep(task: Task, sweep: tuple[dict[str, int], ...], console: Console) -> None:

@@ -44,8 +44,17 @@ def estimated_s(submission: Submission) -> float:
     runs = submission.shots if _is_dynamic(source) else 1
     per_operation_s, per_shot_s = _factors_s(submission.method, qubits)
     return operations * _PER_STATEMENT_S + submission.points * (
-        _PER_POINT_S + runs * operations * per_operation_s + submission.shots * per_shot_s
+        _PER_POINT_S
+        + runs * (operations + _terms(submission)) * per_operation_s
+        + submission.shots * per_shot_s
     )
+
+
+def _terms(submission: Submission) -> int:
+    """Count the Pauli strings to evaluate: those of each observable, and those of its square."""
+    asked = submission.observables
+    observables = (asked,) if isinstance(asked, dict) else asked or ()
+    return sum(len(terms) * (len(terms) + 1) for terms in observables)
 
 
 def _factors_s(method: str, qubits: int) -> tuple[float, float]:

@@ -44,6 +44,15 @@ LARGEST_SEED: Final = 2**63 - 1
 Point = dict[Annotated[str, Meta(min_length=1, max_length=200)], float]
 """A number for each of a circuit's inputs, by name."""
 
+PauliSum = Annotated[
+    dict[
+        Annotated[str, Meta(pattern="^[IXYZ]+$", max_length=1000)],
+        Annotated[float, Meta(ge=-1e12, le=1e12)],
+    ],
+    Meta(min_length=1, max_length=1000),
+]
+"""Pauli strings, the rightmost letter for the first qubit, with their coefficients."""
+
 BELL_QASM: Final = (
     'OPENQASM 3; include "stdgates.inc"; '
     "qubit[2] q; bit[2] c; h q[0]; cx q[0], q[1]; c = measure q;"
@@ -86,6 +95,15 @@ class Submission(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, 
                 {"depolarizing": {"one_qubit": 0.001, "two_qubit": 0.01}},
                 {"readout": {"p01": 0.02, "p10": 0.05}},
             ],
+        ),
+    ] = None
+    observables: Annotated[
+        PauliSum | Annotated[tuple[PauliSum, ...], Meta(min_length=1, max_length=100)] | None,
+        Meta(
+            description="Sums of Pauli strings, whose expectation values at the circuit's end are "
+            "given as `expectation_values`. One letter for each qubit, the rightmost for the "
+            "first, as Qiskit writes them. Measurements at the end are left out, and need not be.",
+            examples=[{"ZZ": 1.0, "XI": 0.5}, [{"ZZ": 1.0}, {"XX": 1.0}]],
         ),
     ] = None
     timeout_s: Annotated[
@@ -146,6 +164,16 @@ class Timings(Struct, frozen=True, kw_only=True):
     simulate: float = 0.0
 
 
+class Expectation(Struct, frozen=True, kw_only=True):
+    """An observable's expectation value."""
+
+    value: float
+    standard_error: Annotated[
+        float,
+        Meta(description="Of a mean of `shots` measurements of it: √((⟨O²⟩ - ⟨O⟩²) / shots)."),
+    ]
+
+
 class Blob(Struct, frozen=True, kw_only=True):
     """Names the object in `qjet-blobs` that holds a result too large for a message."""
 
@@ -164,7 +192,8 @@ class Task(Struct, frozen=True, kw_only=True):
         Meta(
             description="Counts: bitstring to occurrences. Classical bit 0 is rightmost, registers "
             "are separated by a space with the last declared leftmost; values sum to `shots`. "
-            "For a list of `parameters`, a list of counts in their order.",
+            "For a list of `parameters`, a list of counts in their order; null where nothing is "
+            "measured, for `observables` alone.",
             examples=[{"00": 512, "11": 512}],
         ),
     ] = None
@@ -186,6 +215,10 @@ class Task(Struct, frozen=True, kw_only=True):
         tuple[str | tuple[str, ...], ...] | UnsetType,
         Meta(description="Each shot's outcome, where asked for; of a sweep, a list for each."),
     ] = UNSET
+    expectation_values: Annotated[
+        tuple[Expectation | tuple[Expectation, ...], ...] | UnsetType,
+        Meta(description="One for each of `observables`; of a sweep, a list for each point."),
+    ] = UNSET
     blob: Blob | UnsetType = UNSET
 
     @property
@@ -199,6 +232,7 @@ class LargeResult(Struct, frozen=True, kw_only=True):
 
     result: msgspec.Raw
     memory: msgspec.Raw | UnsetType = UNSET
+    expectation_values: msgspec.Raw | UnsetType = UNSET
 
 
 class StoredState(Struct, frozen=True):

@@ -141,4 +141,4 @@ def _field_errors(data: Any, first: str) -> list[tuple[str, str]]:
 def _value_trouble(name: str, message: str) -> str:
     if name == "method" and message.startswith("Invalid enum value"):
         return f"{message}; one of {', '.join(get_args(Method))}"
-    return message.replace(" - at `$", f" - at `{name}")
+    return message.replace("`$", f"`{name}")

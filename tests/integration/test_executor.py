@@ -107,6 +107,19 @@ async def test_noise_gives_what_aer_gives_with_the_same_model(
     assert task["result"] == dict(reference.get_counts())
 
 
+async def test_observables_give_expectation_values(shared_executor, shared_nc: NatsClient):
+    """Exact ones, and no counts where nothing is measured."""
+    source = 'OPENQASM 3; include "stdgates.inc"; qubit[2] q; h q[0]; cx q[0], q[1];'
+    wanted = {"qc": source, "shots": 100, "observables": [{"ZZ": 0.5, "XX": 2}, {"IZ": 1}]}
+    await submit(shared_nc, "observed", wanted)
+    task = await final(shared_nc, "observed")
+    assert (task["status"], task["result"]) == ("completed", None)
+    assert task["expectation_values"] == [
+        {"value": pytest.approx(2.5), "standard_error": pytest.approx(0, abs=1e-6)},
+        {"value": pytest.approx(0), "standard_error": pytest.approx(0.1)},
+    ]
+
+
 BAD_SUBMISSIONS = [
     (b"", "qasm_syntax", "empty"),
     (b"hello", "qasm_syntax", "ends in the middle"),

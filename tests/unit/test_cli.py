@@ -197,13 +197,27 @@ def test_parameters_are_sent_as_an_object_or_a_list(circuit, tmp_path):
     assert sent == [{"a": 1.0, "b": -2000.0}, [{"a": 1}, {"a": 2.5}]]
 
 
-@pytest.mark.parametrize("option", [["--param", "a"], ["--param", "a=x"], ["--sweep", "/none"]])
+def test_noise_and_observables_are_sent(circuit, tmp_path):
+    """A noise model comes from a file, an observable from the command line."""
+    noise = tmp_path / "noise.json"
+    noise.write_text('{"readout": {"p01": 0.5}}')
+    with answering(ACCEPTED) as (url, seen):
+        argv = ["submit", circuit, "--noise", str(noise), "--observable", "Z", "--url", url]
+        assert cli.run([*argv, "--observable", "X=0.5,Y=-1"]) == 0
+    sent = json.loads(seen[0][2])
+    assert sent["noise_model"] == {"readout": {"p01": 0.5}}
+    assert sent["observables"] == [{"Z": 1.0}, {"X": 0.5, "Y": -1.0}]
+
+
+@pytest.mark.parametrize(
+    "option", ["--param a", "--observable Z=x", "--param a=x", "--sweep /none"]
+)
 def test_parameters_that_cannot_be_read_are_bad_use(option, circuit, nobody, capsys):
     """And named."""
     with pytest.raises(SystemExit) as caught:
-        cli.run(["run", circuit, *option, "--url", nobody])
+        cli.run(["run", circuit, *option.split(), "--url", nobody])
     assert caught.value.code == 2
-    assert option[1] in capsys.readouterr().err
+    assert option.split()[1] in capsys.readouterr().err
 
 
 def test_options_are_sent_and_nothing_else(circuit):

@@ -49,6 +49,7 @@ def test_small_tasks_stay_in_the_default_lane(qc, options):
         (layers(25, 1), {}),
         (BELL, {"parameters": ({},) * 1000}),
         (layers(18, 1), {"parameters": ({},) * 100}),
+        (layers(16, 1), {"observables": ({"Z" * 16: 1.0, "X" * 16: 1.0},) * 1000}),
         (layers(28, 1), {}),
         (layers(500, 1), {"method": "stabilizer"}),
         (layers(3, 1), {"method": "extended_stabilizer"}),

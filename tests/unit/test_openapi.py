@@ -116,6 +116,8 @@ def test_another_gateways_limits_do_not_leak_into_this_one():
         {"qc": "x", "noise_model": {"readout": {"p01": 2}}},
         {"qc": "x", "noise_model": {"wat": 2}},
         {"qc": "x", "noise_model": {"errors": [{"type": "wat"}]}},
+        {"qc": "x", "observables": {"Q": 1}},
+        {"qc": "x", "observables": [{}]},
         {"qc": "x", "tags": [""]},
         {"qc": "x", "tags": ["a"] * 17},
         {"qc": "x", "name": "n" * 201},

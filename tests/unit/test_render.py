@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 
 from qjet.render import show_task
-from qjet_shared.messages import Task, TaskError, Timings
+from qjet_shared.messages import Expectation, Task, TaskError, Timings
 
 pytestmark = pytest.mark.unit
 
@@ -62,6 +62,23 @@ def test_of_a_sweep_the_likeliest_outcome_of_each_point_is_shown():
     assert len(rows(text)) == 20
     assert "10 more points" in text
     assert "30 points of 8 shots, method statevector" in text
+
+
+def test_expectation_values_are_shown_with_their_errors():
+    """Also where nothing was measured."""
+    values = (Expectation(value=0.5, standard_error=0.025), Expectation(value=-1, standard_error=0))
+    text = shown(expectation_values=values, shots=100, method="statevector")
+    assert "0  +0.500000 ± 0.025000" in text
+    assert "1  -1.000000 ± 0.000000" in text
+    assert "error of 100 shots, method statevector" in text
+
+
+def test_expectation_values_of_a_sweep_are_a_row_for_each_point():
+    """Twenty of them."""
+    values = ((Expectation(value=0.5, standard_error=0.025),) * 2,) * 25
+    text = shown(expectation_values=values, shots=100)
+    assert text.count("+0.500000 ± 0.025000  +0.500000 ± 0.025000") == 20
+    assert "5 more" in text
 
 
 def test_the_last_line_says_shots_method_time_and_task():

@@ -20,7 +20,9 @@ _BYTE_ORDER_MARK: Final = "\ufeff"
 _DEFAULT_MEMORY_MB: Final = 4096
 
 
-def read_circuit(source: str, *, memory_mb: int = _DEFAULT_MEMORY_MB) -> QuantumCircuit:
+def read_circuit(
+    source: str, *, memory_mb: int = _DEFAULT_MEMORY_MB, may_be_unmeasured: bool = False
+) -> QuantumCircuit:
     """Build the circuit that `source` describes, in the OpenQASM version its first line names.
 
     Without a version line it is read as OpenQASM 3, where that line is optional; OpenQASM 2
@@ -28,8 +30,8 @@ def read_circuit(source: str, *, memory_mb: int = _DEFAULT_MEMORY_MB) -> Quantum
     declares is a parameter of it.
 
     Raises:
-        CircuitError: the text is no valid program, uses what cannot be run, measures nothing, or
-            describes more than `memory_mb` MiB could hold.
+        CircuitError: the text is no valid program, uses what cannot be run, measures nothing
+            where it has to, or describes more than `memory_mb` MiB could hold.
         MemoryError: it took more memory than this process may have.
     """
     source = source.removeprefix(_BYTE_ORDER_MARK)
@@ -41,11 +43,12 @@ def read_circuit(source: str, *, memory_mb: int = _DEFAULT_MEMORY_MB) -> Quantum
     most = extent.most_operations(memory_mb)
     read = _read_qasm2(source) if version == 2 else _read_qasm3(source, most)  # noqa: PLR2004
     circuit = _genuine(read, most)
-    if not _measures(circuit):
+    if not (may_be_unmeasured or measures(circuit)):
         raise CircuitError(
             "no_measurements",
             "The circuit measures nothing, so there is nothing to count.",
-            hint="Declare bits and measure into them, e.g. `bit[2] c; c = measure q;`.",
+            hint="Declare bits and measure into them, e.g. `bit[2] c; c = measure q;`, or ask for "
+            "`observables`.",
         )
     return circuit
 
@@ -154,10 +157,10 @@ def _fails(prefix: str, message: str) -> bool:
     return False
 
 
-def _measures(circuit: QuantumCircuit) -> bool:
+def measures(circuit: QuantumCircuit) -> bool:
     """Whether a measurement stands anywhere, also inside if, while, for and switch."""
     return any(
         instruction.operation.name == "measure"
-        or any(_measures(block) for block in getattr(instruction.operation, "blocks", ()))
+        or any(measures(block) for block in getattr(instruction.operation, "blocks", ()))
         for instruction in circuit.data
     )

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any, Final
 
 import msgspec
-from msgspec import UNSET, Raw
+from msgspec import UNSET, Raw, UnsetType
 
 from qjet_executor.delivery import Delivery
 from qjet_executor.protocol import Outcome
@@ -20,6 +20,8 @@ from qjet_shared.messages import (
 
 _MICROSECONDS: Final = 6
 """Digits after the point."""
+
+_NULL: Final = b"null"
 
 
 def completed(
@@ -39,8 +41,9 @@ def completed(
         transpile=round(phases.transpile, _MICROSECONDS),
         simulate=round(phases.simulate, _MICROSECONDS),
     )
-    counts: Any = Raw(outcome.counts)
-    memory: Any = Raw(outcome.memory) if outcome.memory else UNSET
+    counts: Any = _counts(outcome)
+    memory: Any = _raw(outcome.memory)
+    values: Any = _raw(outcome.expectation_values)
     return msgspec.structs.replace(
         task,
         status="completed",
@@ -49,6 +52,7 @@ def completed(
         method=outcome.method,
         timings=timings,
         memory=memory,
+        expectation_values=values,
     )
 
 
@@ -81,10 +85,24 @@ def failed(
 
 def without_counts(task: Task, blob: Blob) -> Task:
     """Return `task` with its large members replaced by the name of the blob that holds them."""
-    return msgspec.structs.replace(task, result=None, memory=UNSET, blob=blob)
+    return msgspec.structs.replace(
+        task, result=None, memory=UNSET, expectation_values=UNSET, blob=blob
+    )
 
 
 def large_part(outcome: Outcome) -> bytes:
     """Return the members that `without_counts` takes away, as the blob holds them."""
-    memory = Raw(outcome.memory) if outcome.memory else UNSET
-    return msgspec.json.encode(LargeResult(result=Raw(outcome.counts), memory=memory))
+    large = LargeResult(
+        result=_counts(outcome),
+        memory=_raw(outcome.memory),
+        expectation_values=_raw(outcome.expectation_values),
+    )
+    return msgspec.json.encode(large)
+
+
+def _counts(outcome: Outcome) -> Raw:
+    return Raw(outcome.counts or _NULL)
+
+
+def _raw(text: bytes) -> Raw | UnsetType:
+    return Raw(text) if text else UNSET

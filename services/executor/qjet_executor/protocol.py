@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
-from qjet_shared.messages import Method, Point, TaskError
+from qjet_shared.messages import Method, PauliSum, Point, TaskError
 from qjet_shared.noise import NoiseModel
 
 HEADER: Final = struct.Struct(">I")
@@ -25,6 +25,7 @@ class Job(Struct, frozen=True, kw_only=True):
     method: Method
     memory: bool
     noise_model: NoiseModel | None = None
+    observables: PauliSum | tuple[PauliSum, ...] | None = None
     parameters: Point | tuple[Point, ...] | None = None
 
 
@@ -40,14 +41,16 @@ class Outcome(Struct, frozen=True, kw_only=True):
     """How a job ended: with counts, or with an error.
 
     `counts` is a JSON object, bitstring to occurrences; `memory` a JSON list of bitstrings, one
-    per shot, or empty where it was not asked for. For a sweep, both are lists of these. Both stay
-    JSON text from here to the reader.
+    per shot, or empty where it was not asked for. `expectation_values` is a JSON list of these.
+    For a sweep, each is a list of such. All stay JSON text from here to the reader; what there is
+    none of is empty.
     `is_spent` says that the sandbox has kept too much memory to take another job.
     """
 
     error: TaskError | None = None
     counts: bytes = b""
     memory: bytes = b""
+    expectation_values: bytes = b""
     method: str = ""
     phases: Phases = Phases()
     is_spent: bool = False

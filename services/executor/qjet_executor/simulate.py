@@ -15,8 +15,9 @@ import numpy as np
 from qiskit import QuantumCircuit
 
 from qjet_executor import refusals
-from qjet_executor.circuits import read_circuit
+from qjet_executor.circuits import measures, read_circuit
 from qjet_executor.diagnose import CircuitError
+from qjet_executor.observables import Estimation
 from qjet_executor.parameters import points_of
 from qjet_executor.protocol import DEFAULT_MAX_RESULT_MB, Job, Outcome, Phases
 from qjet_executor.sampling import Distribution, Sampling, sampling_of
@@ -37,6 +38,7 @@ class Program:
     circuit: QuantumCircuit
     phases: Phases
     sampling: Sampling | None
+    measures: bool = True
     distribution: Distribution | None = None
 
 
@@ -49,10 +51,11 @@ class Counted(NamedTuple):
 
 
 class Tally(NamedTuple):
-    """Counts and per-shot outcomes of a job as JSON text, and the method that gave them."""
+    """What a job gave as JSON text, each part empty if there is none, and the method it took."""
 
     counts: bytes
     memory: bytes
+    values: bytes
     method: str
 
 
@@ -112,12 +115,40 @@ class Simulators:
         return Outcome(
             counts=tally.counts,
             memory=tally.memory,
+            expectation_values=tally.values,
             method=tally.method,
             phases=Phases(parse=phases.parse, transpile=phases.transpile, simulate=simulate_s),
         )
 
     def _tally(self, program: Program, job: Job, setup: Setup, points: Sequence[Point]) -> Tally:
-        """Count at every point, and write that down; of a sweep, as lists."""
+        """Do all that was asked for, and write it down."""
+        values, method = self._estimate(program, job, setup, points)
+        if not program.measures:
+            return Tally(b"", b"", values, method)
+        counts, memory, method = self._count(program, job, setup, points)
+        self._check_result(len(counts) + len(memory) + len(values), job)
+        return Tally(counts, memory, values, method)
+
+    def _estimate(
+        self, program: Program, job: Job, setup: Setup, points: Sequence[Point]
+    ) -> tuple[bytes, str]:
+        """Return the expectation values at every point, if there are any, and the method."""
+        if job.observables is None:
+            return b"", ""
+        estimation = Estimation(program.circuit, job.observables, job.method)
+        is_exact = estimation.has_one_state and setup.noise_model is None
+        run = Run(shots=1 if is_exact else job.shots, seed=None if is_exact else job.seed)
+        values: list[bytes] = []
+        methods: set[str] = set()
+        for found in self._simulator(setup).run(estimation.circuit, points, run):
+            values.append(msgspec.json.encode(estimation.read(found.data, job.shots)))
+            methods.add(found.method)
+        return _joined(values, job.parameters), _common(methods, job)
+
+    def _count(
+        self, program: Program, job: Job, setup: Setup, points: Sequence[Point]
+    ) -> tuple[bytes, bytes, str]:
+        """Return counts at every point, each shot's outcome if asked for, and the method."""
         is_plain = job.seed is None and not job.memory
         count = self._draw if is_plain and program.sampling else self._simulate
         counts: list[bytes] = []
@@ -132,10 +163,10 @@ class Simulators:
                 size += len(memory[-1])
             methods.add(counted.method)
             self._check_result(size, job)
-        return Tally(
+        return (
             _joined(counts, job.parameters),
             _joined(memory, job.parameters) if job.memory else b"",
-            methods.pop() if len(methods) == 1 else job.method,
+            _common(methods, job),
         )
 
     def _check_memory_of_shots(self, circuit: QuantumCircuit, job: Job, points: int) -> None:
@@ -193,24 +224,36 @@ class Simulators:
 
     def _program(self, job: Job, setup: Setup) -> tuple[Program, bool]:
         """Return the prepared circuit, and whether it was prepared before."""
+        may_be_unmeasured = job.observables is not None
         if len(job.qc) > _LARGEST_CACHED_SOURCE:
-            return self._prepare(job.qc, setup), False
+            return self._prepare(job.qc, setup, may_be_unmeasured), False
         hits = self._prepared_before.cache_info().hits
-        program = self._prepared_before(job.qc, setup)
+        program = self._prepared_before(job.qc, setup, may_be_unmeasured)
         return program, self._prepared_before.cache_info().hits > hits
 
-    def _prepare(self, source: str, setup: Setup) -> Program:
-        circuit, parse_s = _timed(lambda: read_circuit(source, memory_mb=self._max_memory_mb))
+    def _prepare(self, source: str, setup: Setup, may_be_unmeasured: bool) -> Program:  # noqa: FBT001  # a key of the cache
+        circuit, parse_s = _timed(
+            lambda: read_circuit(
+                source, memory_mb=self._max_memory_mb, may_be_unmeasured=may_be_unmeasured
+            )
+        )
         prepared, transpile_s = _timed(lambda: self._simulator(setup).prepare(circuit))
         phases = Phases(parse=parse_s, transpile=transpile_s)
         sampling = None if setup.noise_model else sampling_of(prepared, setup.method)
-        return Program(circuit=prepared, phases=phases, sampling=sampling)
+        return Program(
+            circuit=prepared, phases=phases, sampling=sampling, measures=measures(prepared)
+        )
 
 
 def _joined(parts: list[bytes], parameters: Any) -> bytes:
     """Return the one part there is, or the parts of a sweep as a JSON list."""
     is_sweep = parameters is not None and not isinstance(parameters, dict)
     return b"[" + b",".join(parts) + b"]" if is_sweep else parts[0]
+
+
+def _common(methods: set[str], job: Job) -> str:
+    """Return the method that all points took; as submitted, where they differ."""
+    return methods.pop() if len(methods) == 1 else job.method
 
 
 def _timed(work: Callable[[], Any]) -> tuple[Any, float]:

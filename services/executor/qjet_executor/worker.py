@@ -273,5 +273,6 @@ def _job(submission: Submission) -> Job:
         method=submission.method,
         memory=submission.memory,
         noise_model=submission.noise_model,
+        observables=submission.observables,
         parameters=submission.parameters,
     )

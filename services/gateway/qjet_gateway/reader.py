@@ -108,7 +108,10 @@ class Reader:
             return body
         counts: Any = large.result
         memory: Any = large.memory
-        whole = msgspec.structs.replace(task, result=counts, memory=memory, blob=UNSET)
+        values: Any = large.expectation_values
+        whole = msgspec.structs.replace(
+            task, result=counts, memory=memory, expectation_values=values, blob=UNSET
+        )
         return msgspec.json.encode(whole)
 
     async def _waiting(self, task_id: str) -> Found | None:
@@ -172,6 +175,7 @@ def _not_yet_final(task_id: str, msg: Msg) -> Found:
         result=None,
         error=None,
         memory=UNSET,
+        expectation_values=UNSET,
         blob=UNSET,
         finished_at=None,
         timings=None,
