@@ -30,16 +30,16 @@ def fitting(circuit: QuantumCircuit, method: str, *, qubits: int, limit_mb: int)
         for other in _ADVISABLE
         if other != method
         and needed_bytes(other, qubits) <= limit_mb * MIB
-        and _runs(circuit, other)
+        and runs(circuit, other)
     ]
 
 
-def _runs(circuit: QuantumCircuit, method: str) -> bool:
+def runs(circuit: QuantumCircuit, method: str) -> bool:
     """Whether `method` knows all gates of the circuit, also those inside control flow."""
     for instruction in circuit.data:
         operation = instruction.operation
         if blocks := getattr(operation, "blocks", ()):
-            if not all(_runs(block, method) for block in blocks):
+            if not all(runs(block, method) for block in blocks):
                 return False
         elif not (operation.name in _NO_GATES or _is_gate_of(method, operation)):
             return False

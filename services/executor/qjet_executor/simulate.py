@@ -5,6 +5,7 @@ where counts may be drawn from it, a circuit's distribution.
 """
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -149,8 +150,9 @@ class Simulators:
         self, program: Program, job: Job, setup: Setup, points: Sequence[Point]
     ) -> tuple[bytes, bytes, str]:
         """Return counts at every point, each shot's outcome if asked for, and the method."""
-        is_plain = job.seed is None and not job.memory
-        count = self._draw if is_plain and program.sampling else self._simulate
+        sampling = program.sampling if job.seed is None else None
+        is_drawn = sampling and sampling.suits(job.shots, self._max_memory_mb)
+        count = self._draw if is_drawn else self._simulate
         counts: list[bytes] = []
         memory: list[bytes] = []
         methods: set[str] = set()
@@ -191,7 +193,11 @@ class Simulators:
     ) -> Iterator[Counted]:
         """Draw counts from the circuit's distribution at each point."""
         for found in self._distributions(program, setup, points):
-            yield Counted(found.draw(job.shots, self._rng), [], found.method)
+            if job.memory:
+                memory = found.draw_each(job.shots, self._rng)
+                yield Counted(Counter(memory), memory, found.method)
+            else:
+                yield Counted(found.draw(job.shots, self._rng), [], found.method)
 
     def _distributions(
         self, program: Program, setup: Setup, points: Sequence[Point]
@@ -200,9 +206,9 @@ class Simulators:
         if program.circuit.parameters:
             yield from self._computed(program, setup, points)
             return
-        if program.distribution is None:
-            program.distribution = next(self._computed(program, setup, points[:1]))
-        yield from [program.distribution] * len(points)
+        found = program.distribution or next(self._computed(program, setup, points[:1]))
+        program.distribution = found if found.is_small else None
+        yield from [found] * len(points)
 
     def _computed(
         self, program: Program, setup: Setup, points: Sequence[Point]

@@ -1,0 +1,142 @@
+"""Drawing counts: spelled as Qiskit spells them, spread as Aer's, where it is quicker."""
+
+import json
+from collections import Counter
+
+import numpy as np
+import pytest
+import scipy.stats
+from qiskit import QuantumCircuit, qasm3
+from qiskit.quantum_info import Statevector
+from qiskit.result.postprocess import format_counts_memory
+
+from qjet_executor.protocol import Job
+from qjet_executor.sampling import Labels, sampling_of
+from qjet_executor.simulate import Simulators
+
+pytestmark = pytest.mark.unit
+
+HEAD = 'OPENQASM 3.0;\ninclude "stdgates.inc";\n'
+
+
+def turned(qubits, registers):
+    """Return qubits turned by different angles, measured in reverse into registers."""
+    names = [f"r{number}" for number in range(len(registers))]
+    declared = "".join(f"bit[{size}] {name};" for name, size in zip(names, registers, strict=True))
+    places = [f"{n}[{i}]" for n, size in zip(names, registers, strict=True) for i in range(size)]
+    return (
+        f"{HEAD}qubit[{qubits}] q; {declared}"
+        + "".join(f"ry({0.2 + 0.05 * i}) q[{i}];" for i in range(qubits))
+        + "".join(f"cx q[{i}], q[{i + 1}];" for i in range(0, qubits - 1, 3))
+        + "".join(f"{place} = measure q[{qubits - 1 - i}];" for i, place in enumerate(places))
+    )
+
+
+def run(source, *, memory_mb=1000, method="statevector", **options):
+    wanted = {"shots": 20_000, "seed": None, "memory": False, **options}
+    fresh = Simulators(max_memory_mb=memory_mb, max_threads=1)
+    outcome = fresh.run(Job(qc=source, method=method, **wanted))
+    assert outcome.error is None, outcome.error
+    return outcome
+
+
+def assert_spread(counts, source):
+    """Compare with the state's probabilities, rare outcomes put together."""
+    circuit = qasm3.loads(source)
+    state = Statevector(circuit.remove_final_measurements(inplace=False))
+    order = [circuit.find_bit(i.qubits[0]).index for i in circuit.get_instructions("measure")]
+    likely = state.probabilities(order)
+    shots = sum(counts.values())
+    found = np.zeros(len(likely))
+    for label, count in counts.items():
+        found[int(label.replace(" ", ""), 2)] += count
+    often = likely * shots >= 10
+    observed = [*found[often], found[~often].sum()]
+    expected = [*(likely[often] * shots), likely[~often].sum() * shots]
+    assert len(observed) > 5
+    assert scipy.stats.chisquare(observed, expected).pvalue > 1e-6
+
+
+@pytest.mark.parametrize("registers", [[], [5], [2, 3], [1, 1, 3], [3, 2, 2]])
+def test_outcomes_are_spelled_as_qiskit_does(registers):
+    """Bit 0 rightmost, registers apart, unmeasured bits 0."""
+    clbits = sum(registers) or 5
+    bits = [3, 0, 4]
+    sizes = [[f"r{number}", size] for number, size in enumerate(registers)]
+    header = {"creg_sizes": sizes, "memory_slots": clbits}
+    outcomes = np.arange(8)
+    expected = [
+        format_counts_memory(hex(sum((o >> i & 1) << b for i, b in enumerate(bits))), header)
+        for o in outcomes.tolist()
+    ]
+    assert Labels(bits, clbits, registers).of(outcomes) == expected
+
+
+@pytest.mark.parametrize("registers", [[14], [3, 11]], ids=["one", "two"])
+@pytest.mark.parametrize("shots", [3000, 40_000], ids=["fewer shots", "more shots"])
+def test_counts_beyond_twelve_qubits_follow_the_state(registers, shots):
+    """Fewer shots than outcomes, and more."""
+    source = turned(14, registers)
+    counts = json.loads(run(source, shots=shots).counts)
+    assert sum(counts.values()) == shots
+    assert_spread(counts, source)
+
+
+@pytest.mark.parametrize("qubits", [5, 13])
+def test_each_shot_without_a_seed_follows_the_state(qubits):
+    """In an order of its own: the first half is spread as the second."""
+    source = turned(qubits, [qubits])
+    outcome = run(source, memory=True)
+    memory = json.loads(outcome.memory)
+    assert Counter(memory) == json.loads(outcome.counts)
+    assert_spread(Counter(memory[:10_000]), source)
+    assert_spread(Counter(memory[10_000:]), source)
+
+
+def test_a_circuit_of_twenty_qubits_is_drawn_for_many_shots():
+    """All of them arrive."""
+    counts = json.loads(run(turned(20, [20]), shots=100_000).counts)
+    assert sum(counts.values()) == 100_000
+
+
+def measured(qubits, *gates):
+    circuit = QuantumCircuit(qubits, qubits)
+    for gate in gates:
+        getattr(circuit, gate)(range(qubits))
+    circuit.measure(range(qubits), range(qubits))
+    return circuit
+
+
+@pytest.mark.parametrize(
+    ("qubits", "shots", "memory_mb", "suits"),
+    [
+        (5, 1, 100, True),
+        (16, 100, 1000, True),
+        (17, 9_999, 1000, False),
+        (17, 10_000, 1000, True),
+        (20, 100_000, 63, False),
+        (20, 100_000, 64, True),
+        (30, 100_000, 1000, False),
+    ],
+)
+def test_it_is_drawn_where_that_is_quicker_and_fits(qubits, shots, memory_mb, suits):
+    """Beyond 16 qubits it takes many shots, and always memory for the probabilities."""
+    sampling = sampling_of(measured(qubits, "t"), "statevector")
+    assert sampling is not None
+    assert sampling.suits(shots, memory_mb) is suits
+
+
+@pytest.mark.parametrize(
+    ("qubits", "method", "gates", "is_drawn"),
+    [
+        (12, "automatic", ["h"], True),
+        (13, "automatic", ["h"], False),
+        (13, "stabilizer", ["h"], False),
+        (13, "statevector", ["h"], True),
+        (13, "automatic", ["h", "t"], True),
+        (5, "matrix_product_state", ["h"], False),
+    ],
+)
+def test_tableaus_are_drawn_from_only_where_they_are_small(qubits, method, gates, is_drawn):
+    """Their probabilities take longer than shots, once there are many random bits."""
+    assert (sampling_of(measured(qubits, *gates), method) is not None) is is_drawn
