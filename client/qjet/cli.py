@@ -6,16 +6,17 @@ import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any, Final, get_args
+from typing import Any, Final
 
 import msgspec
 import stamina.instrumentation
 from rich.console import Console
 
+from qjet.arguments import add_circuit_arguments, options_of
 from qjet.client import DEFAULT_URL, Client, RequestError, UnreachableError
 from qjet.render import show_task
 from qjet_shared import __version__
-from qjet_shared.messages import Method, Task
+from qjet_shared.messages import Task
 
 FINE: Final = 0
 TASK_FAILED: Final = 1
@@ -63,80 +64,6 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
-def add_circuit_arguments(command: argparse.ArgumentParser) -> None:
-    """Add what says which circuit to run, and how."""
-    command.add_argument("file", help="an OpenQASM file; - reads standard input")
-    command.add_argument("--shots", type=int, metavar="N", help="how often to run (1024)")
-    command.add_argument("--seed", type=int, metavar="N", help="the same seed, the same counts")
-    command.add_argument("--method", choices=get_args(Method), help="Aer's simulation method")
-    command.add_argument("--timeout-s", type=float, metavar="S", help="wall time limit")
-    command.add_argument("--memory", action="store_true", help="also return each shot's outcome")
-    command.add_argument(
-        "--param",
-        action=_AddParameter,
-        dest="parameters",
-        metavar="NAME=NUMBER",
-        help="a number for an input of the circuit; repeatable",
-    )
-    command.add_argument(
-        "--sweep",
-        type=_json_file,
-        dest="parameters",
-        metavar="FILE",
-        help="a JSON list of objects, input to number: run the circuit at each",
-    )
-    command.add_argument(
-        "--observable",
-        type=_pauli_sum,
-        action="append",
-        dest="observables",
-        metavar="PAULIS",
-        help="give its expectation value, e.g. ZZ or ZZ=1,XI=0.5; repeatable",
-    )
-    command.add_argument(
-        "--noise",
-        type=_json_file,
-        dest="noise_model",
-        metavar="FILE",
-        help="a noise model as JSON, with the fields of `noise_model`",
-    )
-    command.add_argument("--name", help="a name of your own")
-    command.add_argument("--tag", action="append", dest="tags", metavar="TAG", help="repeatable")
-
-
-class _AddParameter(argparse.Action):
-    """Collects `NAME=NUMBER` into one object."""
-
-    def __call__(
-        self,
-        parser: argparse.ArgumentParser,
-        namespace: argparse.Namespace,
-        values: Any,
-        option_string: str | None = None,
-    ) -> None:
-        name, _, number = values.partition("=")
-        before = getattr(namespace, self.dest)
-        try:
-            after = {**(before if isinstance(before, dict) else {}), name: float(number)}
-        except ValueError:
-            parser.error(f"argument {option_string}: {values!r} is not of the form NAME=NUMBER")
-        setattr(namespace, self.dest, after)
-
-
-def _pauli_sum(text: str) -> dict[str, float]:
-    """Read `ZZ`, or `ZZ=1,XI=0.5`."""
-    terms = (term.partition("=") for term in text.split(","))
-    return {letters: float(number or 1) for letters, _, number in terms}
-
-
-def _json_file(path: str) -> Any:
-    """Read an argument that names a file of JSON."""
-    try:
-        return msgspec.json.decode(Path(path).read_bytes())
-    except (OSError, UnicodeDecodeError, msgspec.DecodeError) as exc:
-        raise argparse.ArgumentTypeError(f"cannot read {path}: {exc}") from exc
-
-
 def run_circuit(client: Client, arguments: argparse.Namespace, console: Console) -> int:
     """Submit, wait, print; the core of `qjet run`."""
     task = _awaited(client, arguments, console.status)
@@ -150,7 +77,7 @@ def _awaited(
     shown: Callable[[str], AbstractContextManager[Any]],
 ) -> Task:
     """Submit and wait for the end; who stops waiting does not want it any more."""
-    task_id = client.submit(_source(arguments.file), **_options(arguments))
+    task_id = client.submit(_source(arguments.file), **options_of(arguments))
     try:
         with shown(f"task {task_id}"):
             return client.wait(task_id)
@@ -246,7 +173,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
 def _submit(arguments: argparse.Namespace) -> int:
     with _client(arguments) as client:
-        task_id = client.submit(_source(arguments.file), **_options(arguments))
+        task_id = client.submit(_source(arguments.file), **options_of(arguments))
     print(msgspec.json.encode({"task_id": task_id}).decode() if arguments.json else task_id)
     return FINE
 
@@ -300,25 +227,6 @@ def _source(file: str) -> str:
         return sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as exc:
         raise UsageError(f"cannot read {file}: {exc}") from exc
-
-
-def _options(arguments: argparse.Namespace) -> dict[str, Any]:
-    names = (
-        "shots",
-        "seed",
-        "method",
-        "timeout_s",
-        "memory",
-        "parameters",
-        "noise_model",
-        "observables",
-        "name",
-        "tags",
-    )
-    options = {name: getattr(arguments, name) for name in names}
-    return {
-        name: value for name, value in options.items() if value is not None and value is not False
-    }
 
 
 def _code(task: Task) -> int:

@@ -11,6 +11,7 @@ import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from qjet_shared.noise import NoiseModel
+from qjet_shared.options import MethodOptions, Precision
 
 Status = Literal["pending", "running", "completed", "error", "cancelled"]
 Method = Literal[
@@ -104,6 +105,17 @@ class Submission(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, 
             "given as `expectation_values`. One letter for each qubit, the rightmost for the "
             "first, as Qiskit writes them. Measurements at the end are left out, and need not be.",
             examples=[{"ZZ": 1.0, "XI": 0.5}, [{"ZZ": 1.0}, {"XX": 1.0}]],
+        ),
+    ] = None
+    precision: Annotated[
+        Precision,
+        Meta(description="Of the numbers in the state; single takes half the memory."),
+    ] = "double"
+    method_options: Annotated[
+        MethodOptions | None,
+        Meta(
+            description="Options of the method, by Aer's names.",
+            examples=[{"fusion_enable": False}],
         ),
     ] = None
     timeout_s: Annotated[

@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from qjet_shared.errors import FieldError, InvalidJsonError
 from qjet_shared.messages import Method, Submission
+from qjet_shared.options import misplaced
 from qjet_shared.settings import Count, Seconds
 
 _DECODER = msgspec.json.Decoder(Submission)
@@ -91,6 +92,9 @@ def _within(limits: Limits, submission: Submission) -> Submission:
     if submission.points > limits.max_points:
         text = f"at most {limits.max_points} points here, got {submission.points}"
         errors.append(("parameters", text))
+    for name in misplaced(submission.method_options, submission.method):
+        text = f"{name} is no option of method {submission.method}"
+        errors.append(("method_options", text))
     if errors:
         raise FieldError(errors)
     return submission

@@ -120,6 +120,18 @@ async def test_observables_give_expectation_values(shared_executor, shared_nc: N
     ]
 
 
+async def test_precision_and_method_options_reach_aer(shared_executor, shared_nc: NatsClient):
+    """A bond dimension of one cannot hold a Bell state: its outcomes are all the same."""
+    options = {"matrix_product_state_max_bond_dimension": 1}
+    wanted = {"qc": BELL, "method": "matrix_product_state", "method_options": options, "seed": 1}
+    await submit(shared_nc, "options", {**wanted, "precision": "single"})
+    task = await final(shared_nc, "options")
+    aer = AerSimulator(method="matrix_product_state", precision="single", **options)
+    reference = aer.run(qasm3.loads(BELL), seed_simulator=1).result().get_counts()
+    assert task["result"] == dict(reference)
+    assert len(reference) == 1
+
+
 BAD_SUBMISSIONS = [
     (b"", "qasm_syntax", "empty"),
     (b"hello", "qasm_syntax", "ends in the middle"),

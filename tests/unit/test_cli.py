@@ -197,6 +197,20 @@ def test_parameters_are_sent_as_an_object_or_a_list(circuit, tmp_path):
     assert sent == [{"a": 1.0, "b": -2000.0}, [{"a": 1}, {"a": 2.5}]]
 
 
+def test_precision_and_method_options_are_sent(circuit):
+    """Values as JSON, or words as they stand."""
+    with answering(ACCEPTED) as (url, seen):
+        argv = ["submit", circuit, "--precision", "single", "--option", "fusion_enable=false"]
+        argv += ["--option", "mps_sample_measure_algorithm=mps_probabilities", "--url", url]
+        assert cli.run(argv) == 0
+    sent = json.loads(seen[0][2])
+    assert sent["precision"] == "single"
+    assert sent["method_options"] == {
+        "fusion_enable": False,
+        "mps_sample_measure_algorithm": "mps_probabilities",
+    }
+
+
 def test_noise_and_observables_are_sent(circuit, tmp_path):
     """A noise model comes from a file, an observable from the command line."""
     noise = tmp_path / "noise.json"

@@ -16,7 +16,8 @@ from typing import IO, Final
 import httpx
 from rich.console import Console
 
-from qjet.cli import FINE, UsageError, add_circuit_arguments, run_circuit
+from qjet.arguments import add_circuit_arguments
+from qjet.cli import FINE, UsageError, run_circuit
 from qjet.client import Client
 from qjet.up import nats_server
 from qjet.up.process import Program, Supervised

@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from qjet_shared.messages import Method, PauliSum, Point, TaskError
 from qjet_shared.noise import NoiseModel
+from qjet_shared.options import MethodOptions, Precision
 
 HEADER: Final = struct.Struct(">I")
 DEFAULT_MAX_RESULT_MB: Final = 100
@@ -24,6 +25,8 @@ class Job(Struct, frozen=True, kw_only=True):
     seed: int | None
     method: Method
     memory: bool
+    precision: Precision = "double"
+    method_options: MethodOptions | None = None
     noise_model: NoiseModel | None = None
     observables: PauliSum | tuple[PauliSum, ...] | None = None
     parameters: Point | tuple[Point, ...] | None = None

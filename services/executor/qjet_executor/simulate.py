@@ -107,7 +107,12 @@ class Simulators:
             return Outcome(error=TaskError(code="simulation_failed", message=reason[:400]))
 
     def _run(self, job: Job) -> Outcome:
-        setup = Setup(method=job.method, noise_model=job.noise_model)
+        setup = Setup(
+            method=job.method,
+            noise_model=job.noise_model,
+            precision=job.precision,
+            method_options=job.method_options,
+        )
         program, was_cached = self._program(job, setup)
         points = points_of(program.circuit, job.parameters)
         self._check_memory_of_shots(program.circuit, job, len(points))

@@ -20,6 +20,7 @@ from qjet_executor.noise import noise_model_of
 from qjet_executor.parameters import as_binds, bound, can_take_binds
 from qjet_shared.messages import Method, Point
 from qjet_shared.noise import NoiseModel
+from qjet_shared.options import MethodOptions, Precision
 
 _BROKEN_JUMP: Final = "Invalid jump destination"
 _MOST_POINTS_AT_ONCE: Final = 256
@@ -30,6 +31,8 @@ class Setup(Struct, frozen=True, kw_only=True):
 
     method: Method
     noise_model: NoiseModel | None = None
+    precision: Precision = "double"
+    method_options: MethodOptions | None = None
 
 
 class Machine(Struct, frozen=True, kw_only=True):
@@ -83,6 +86,8 @@ class Simulator:
         self.aer = AerSimulator(
             method=setup.method,
             noise_model=noise_model_of(setup.noise_model),
+            precision=setup.precision,
+            **(setup.method_options.given if setup.method_options else {}),
             max_memory_mb=machine.max_memory_mb,
             max_parallel_threads=machine.max_threads,
         )

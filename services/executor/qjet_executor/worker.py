@@ -272,6 +272,8 @@ def _job(submission: Submission) -> Job:
         seed=submission.seed,
         method=submission.method,
         memory=submission.memory,
+        precision=submission.precision,
+        method_options=submission.method_options,
         noise_model=submission.noise_model,
         observables=submission.observables,
         parameters=submission.parameters,

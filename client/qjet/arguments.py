@@ -1,0 +1,134 @@
+"""The arguments that say how to run a circuit, and the submission's fields they stand for."""
+
+import argparse
+from pathlib import Path
+from typing import Any, get_args
+
+import msgspec
+
+from qjet_shared.messages import Method
+from qjet_shared.options import Precision
+
+
+def add_circuit_arguments(command: argparse.ArgumentParser) -> None:
+    """Add what says which circuit to run, and how."""
+    command.add_argument("file", help="an OpenQASM file; - reads standard input")
+    command.add_argument("--shots", type=int, metavar="N", help="how often to run (1024)")
+    command.add_argument("--seed", type=int, metavar="N", help="the same seed, the same counts")
+    command.add_argument("--method", choices=get_args(Method), help="Aer's simulation method")
+    command.add_argument("--timeout-s", type=float, metavar="S", help="wall time limit")
+    command.add_argument("--memory", action="store_true", help="also return each shot's outcome")
+    command.add_argument(
+        "--param",
+        action=_AddParameter,
+        dest="parameters",
+        metavar="NAME=NUMBER",
+        help="a number for an input of the circuit; repeatable",
+    )
+    command.add_argument(
+        "--sweep",
+        type=_json_file,
+        dest="parameters",
+        metavar="FILE",
+        help="a JSON list of objects, input to number: run the circuit at each",
+    )
+    command.add_argument(
+        "--observable",
+        type=_pauli_sum,
+        action="append",
+        dest="observables",
+        metavar="PAULIS",
+        help="give its expectation value, e.g. ZZ or ZZ=1,XI=0.5; repeatable",
+    )
+    command.add_argument(
+        "--noise",
+        type=_json_file,
+        dest="noise_model",
+        metavar="FILE",
+        help="a noise model as JSON, with the fields of `noise_model`",
+    )
+    command.add_argument("--precision", choices=get_args(Precision), help="of the state (double)")
+    command.add_argument(
+        "--option",
+        action=_AddOption,
+        dest="method_options",
+        metavar="NAME=VALUE",
+        help="an option of the method, by Aer's name; repeatable",
+    )
+    command.add_argument("--name", help="a name of your own")
+    command.add_argument("--tag", action="append", dest="tags", metavar="TAG", help="repeatable")
+
+
+class _AddOption(argparse.Action):
+    """Collects `NAME=VALUE` into one object; a value is JSON, or a word."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        name, has_value, value = values.partition("=")
+        if not has_value:
+            parser.error(f"argument {option_string}: {values!r} is not of the form NAME=VALUE")
+        try:
+            read = msgspec.json.decode(value)
+        except msgspec.DecodeError:
+            read = value
+        setattr(namespace, self.dest, {**(getattr(namespace, self.dest) or {}), name: read})
+
+
+class _AddParameter(argparse.Action):
+    """Collects `NAME=NUMBER` into one object."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        name, _, number = values.partition("=")
+        before = getattr(namespace, self.dest)
+        try:
+            after = {**(before if isinstance(before, dict) else {}), name: float(number)}
+        except ValueError:
+            parser.error(f"argument {option_string}: {values!r} is not of the form NAME=NUMBER")
+        setattr(namespace, self.dest, after)
+
+
+def _pauli_sum(text: str) -> dict[str, float]:
+    """Read `ZZ`, or `ZZ=1,XI=0.5`."""
+    terms = (term.partition("=") for term in text.split(","))
+    return {letters: float(number or 1) for letters, _, number in terms}
+
+
+def _json_file(path: str) -> Any:
+    """Read an argument that names a file of JSON."""
+    try:
+        return msgspec.json.decode(Path(path).read_bytes())
+    except (OSError, UnicodeDecodeError, msgspec.DecodeError) as exc:
+        raise argparse.ArgumentTypeError(f"cannot read {path}: {exc}") from exc
+
+
+def options_of(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Return the fields of a submission that were given."""
+    names = (
+        "shots",
+        "seed",
+        "method",
+        "timeout_s",
+        "memory",
+        "parameters",
+        "noise_model",
+        "observables",
+        "precision",
+        "method_options",
+        "name",
+        "tags",
+    )
+    options = {name: getattr(arguments, name) for name in names}
+    return {
+        name: value for name, value in options.items() if value is not None and value is not False
+    }
