@@ -30,6 +30,7 @@ def run_service(
     """Read the settings, then run `serve(settings, instance, stop)` until SIGTERM or SIGINT.
 
     `serve` returns once `stop` is set and it has drained; the process then exits with 0.
+    A `SettingsError` from it, for what shows only at work, is logged; the exit code is then 2.
     """
     try:
         settings = read_settings(kind, os.environ)
@@ -39,7 +40,11 @@ def run_service(
     instance = instance_name()
     stamina.instrumentation.set_on_retry_hooks([_log_retry])
     configure_logging(service=name, instance=instance, level=settings.log_level)
-    uvloop.run(_until_signalled(serve, settings, instance))
+    try:
+        uvloop.run(_until_signalled(serve, settings, instance))
+    except SettingsError as exc:
+        log.critical("service.unusable", extra={"error": str(exc)})
+        sys.exit(_BAD_USE)
 
 
 async def _until_signalled(

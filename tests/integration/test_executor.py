@@ -286,6 +286,18 @@ async def test_an_idle_sandbox_that_dies_is_replaced(executor, nc: NatsClient):
     assert (await final(nc, "next"))["attempts"] == 1
 
 
+def test_a_device_that_is_not_there_is_said_at_once(broker, tmp_path):
+    """The executor drains, logs why and ends with code 2, like other wrong settings."""
+    with service(
+        "executor", broker.url, tmp_path, ready=False, executor_device="GPU", sandboxes=1
+    ) as running:
+        assert running.process.wait(60) == 2
+        said = [line for line in running.log_lines() if line["event"] == "service.unusable"]
+    assert len(said) == 1
+    assert "QJET_EXECUTOR_DEVICE='GPU'" in said[0]["error"]
+    assert "qiskit-aer-gpu" in said[0]["error"]
+
+
 async def test_a_sandbox_outlives_nobody(executor):
     """Kill -9 of the executor takes its sandboxes along."""
     pids = sandboxes(executor)

@@ -35,7 +35,7 @@ async def pool() -> AsyncIterator[Pool]:
     shape = PoolShape(
         size=1, memory_mb=MEMORY_MB, threads=1, max_tasks=1000, max_result_mb=MAX_RESULT_MB
     )
-    made = Pool(shape, ExecutorMetrics(), on_free=lambda: None)
+    made = Pool(shape, ExecutorMetrics(), on_free=lambda: None, on_hopeless=pytest.fail)
     made.start()
     yield made
     await made.close()

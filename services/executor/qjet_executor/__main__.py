@@ -12,10 +12,15 @@ from qjet_shared.metrics import ExecutorMetrics
 from qjet_shared.ops import Pulse, ops_app, start_http
 from qjet_shared.pull import Puller
 from qjet_shared.service import run_service
+from qjet_shared.settings import SettingsError
 
 
 async def serve(settings: ExecutorSettings, instance: str, stop: asyncio.Event) -> None:
-    """Work until `stop` is set, then drain."""
+    """Work until `stop` is set, then drain.
+
+    Raises:
+        SettingsError: no sandbox can run as the settings want it.
+    """
     metrics = ExecutorMetrics()
     broker = Broker(settings.nats_url, name=instance)
     pullers: list[Puller] = []
@@ -25,7 +30,13 @@ async def serve(settings: ExecutorSettings, instance: str, stop: asyncio.Event) 
             puller.wake()
 
     seats = Seats(settings.sandbox_count)
-    pool = Pool(_shape(settings, seats), metrics, on_free=wake)
+    hopeless: list[str] = []
+
+    def give_up(reason: str) -> None:
+        hopeless.append(reason)
+        stop.set()
+
+    pool = Pool(_shape(settings, seats), metrics, on_free=wake, on_hopeless=give_up)
     worker = Worker(
         broker=broker,
         pool=pool,
@@ -59,6 +70,8 @@ async def serve(settings: ExecutorSettings, instance: str, stop: asyncio.Event) 
     await pool.close()
     await broker.close()
     await http.cleanup()
+    if hopeless:
+        raise SettingsError(f"QJET_EXECUTOR_DEVICE={settings.executor_device!r}: {hopeless[0]}")
 
 
 def _puller(broker: Broker, worker: Worker, lane: str) -> Puller:
@@ -87,6 +100,7 @@ def _shape(settings: ExecutorSettings, seats: Seats) -> PoolShape:
         threads=settings.sandbox_threads,
         max_tasks=settings.sandbox_max_tasks,
         max_result_mb=settings.max_result_mb,
+        device=settings.executor_device,
     )
 
 

@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from qjet_executor.death import LastWords, SandboxDiedError, diagnose
 from qjet_executor.machine import oom_kills
-from qjet_executor.protocol import DEFAULT_MAX_RESULT_MB, HEADER, Job, Outcome, Ready, frame
+from qjet_executor.protocol import DEFAULT_MAX_RESULT_MB, HEADER, Device, Job, Outcome, Ready, frame
 from qjet_shared import lifeline
 
 _START_TIMEOUT_S: Final = 120.0
@@ -60,11 +60,17 @@ class Sandbox:
 
     @classmethod
     async def start(
-        cls, *, memory_mb: int, threads: int, max_result_mb: int = DEFAULT_MAX_RESULT_MB
+        cls,
+        *,
+        memory_mb: int,
+        threads: int,
+        max_result_mb: int = DEFAULT_MAX_RESULT_MB,
+        device: Device = "CPU",
     ) -> "Sandbox":
         """Start a process and wait until it is warm.
 
-        A job may take `memory_mb` MiB and `threads` threads, its result `max_result_mb` MiB.
+        A job may take `memory_mb` MiB and `threads` threads, its result `max_result_mb` MiB;
+        Aer computes on `device`.
 
         Raises:
             SandboxDiedError: it ended, or could not import or run what it needs.
@@ -73,7 +79,7 @@ class Sandbox:
         last_words = LastWords()
         with theirs:
             limits = (str(limit) for limit in (memory_mb, threads, max_result_mb))
-            arguments = (str(theirs.fileno()), *limits)
+            arguments = (str(theirs.fileno()), *limits, device)
             process = await asyncio.create_subprocess_exec(
                 *lifeline.command(sys.executable, "-m", "qjet_executor.sandbox", *arguments),
                 pass_fds=[theirs.fileno()],
@@ -95,7 +101,7 @@ class Sandbox:
             raise
         if ready.trouble:
             await sandbox.kill()
-            raise SandboxDiedError("start", ready.trouble)
+            raise SandboxDiedError("hopeless" if ready.is_hopeless else "start", ready.trouble)
         return sandbox
 
     @property

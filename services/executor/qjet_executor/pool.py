@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from qjet_executor.child import Sandbox
 from qjet_executor.death import SandboxDiedError
-from qjet_executor.protocol import DEFAULT_MAX_RESULT_MB
+from qjet_executor.protocol import DEFAULT_MAX_RESULT_MB, Device
 from qjet_shared.metrics import ExecutorMetrics
 
 log = logging.getLogger(__name__)
@@ -26,18 +26,27 @@ class PoolShape(Struct, frozen=True, kw_only=True):
     threads: int
     max_tasks: int
     max_result_mb: int = DEFAULT_MAX_RESULT_MB
+    device: Device = "CPU"
 
 
 class Pool:
     """The executor's sandboxes; `live` of them are warm."""
 
     def __init__(
-        self, shape: PoolShape, metrics: ExecutorMetrics, on_free: Callable[[], None]
+        self,
+        shape: PoolShape,
+        metrics: ExecutorMetrics,
+        on_free: Callable[[], None],
+        on_hopeless: Callable[[str], None],
     ) -> None:
-        """Take the shape, and what to call whenever a sandbox becomes free."""
+        """Take the shape, and what to call whenever a sandbox becomes free.
+
+        `on_hopeless` is called with the reason where no sandbox can ever start here.
+        """
         self._shape = shape
         self._metrics = metrics
         self._on_free = on_free
+        self._on_hopeless = on_hopeless
         self._idle: list[Sandbox] = []
         self._busy: set[Sandbox] = set()
         self._background: set[asyncio.Task[None]] = set()
@@ -116,8 +125,12 @@ class Pool:
                     memory_mb=self._shape.memory_mb,
                     threads=self._shape.threads,
                     max_result_mb=self._shape.max_result_mb,
+                    device=self._shape.device,
                 )
             except (SandboxDiedError, OSError) as exc:
+                if isinstance(exc, SandboxDiedError) and exc.reason == "hopeless":
+                    self._on_hopeless(str(exc))
+                    return
                 log.error("sandbox.start_failed", extra={"error": str(exc), "retry_in_s": wait_s})  # noqa: TRY400  # the text says it all
                 await asyncio.sleep(wait_s)
                 wait_s = min(2 * wait_s, _LAST_RETRY_S)

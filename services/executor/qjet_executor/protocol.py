@@ -4,7 +4,7 @@ A frame is a length (4 bytes, big-endian) and that many bytes of MessagePack.
 """
 
 import struct
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 from msgspec import Struct
@@ -15,6 +15,8 @@ from qjet_shared.options import MethodOptions, Precision
 
 HEADER: Final = struct.Struct(">I")
 DEFAULT_MAX_RESULT_MB: Final = 100
+
+Device = Literal["CPU", "GPU"]
 
 
 class Job(Struct, frozen=True, kw_only=True):
@@ -60,9 +62,13 @@ class Outcome(Struct, frozen=True, kw_only=True):
 
 
 class Ready(Struct, frozen=True, kw_only=True):
-    """A sandbox is warm; `trouble` says why it cannot work instead."""
+    """A sandbox is warm; `trouble` says why it cannot work instead.
+
+    `is_hopeless` says that no other sandbox here could, either.
+    """
 
     trouble: str = ""
+    is_hopeless: bool = False
 
 
 def frame(message: Struct) -> bytes:

@@ -1,19 +1,19 @@
 """A sandbox: a child process that parses and simulates one circuit at a time.
 
-Started as `python -m qjet_executor.sandbox FD MEMORY_MB THREADS MAX_RESULT_MB` with a connected
-socket. It answers each `Job` with an `Outcome` and ends when the executor closes the socket or
-dies. A circuit may kill, stall or bloat this process only.
+Started as `python -m qjet_executor.sandbox FD MEMORY_MB THREADS MAX_RESULT_MB DEVICE`, FD being a
+connected socket. It answers each `Job` with an `Outcome` and ends when the executor closes the
+socket or dies. A circuit may kill, stall or bloat this process only.
 """
 
 import socket
 import sys
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import msgspec
 from msgspec import Struct
 
 from qjet_executor.confinement import Confinement
-from qjet_executor.protocol import HEADER, Job, Ready, frame
+from qjet_executor.protocol import HEADER, Device, Job, Ready, frame
 
 Message = TypeVar("Message", bound=Struct)
 
@@ -21,12 +21,20 @@ Message = TypeVar("Message", bound=Struct)
 def main() -> None:
     """Warm up, say so, then work until the socket closes."""
     descriptor, memory_mb, threads, max_result_mb = (int(text) for text in sys.argv[1:5])
+    device = cast(Device, sys.argv[5])
     with socket.socket(fileno=descriptor) as channel:
         try:
             from qjet_executor.simulate import Simulators  # noqa: PLC0415  # slow, and may fail
+            from qjet_executor.simulator import why_not_on  # noqa: PLC0415  # same
 
+            if trouble := why_not_on(device):
+                channel.sendall(frame(Ready(trouble=trouble, is_hopeless=True)))
+                return
             simulators = Simulators(
-                max_memory_mb=memory_mb, max_threads=threads, max_result_mb=max_result_mb
+                max_memory_mb=memory_mb,
+                max_threads=threads,
+                max_result_mb=max_result_mb,
+                device=device,
             )
             simulators.warm_up()
             confinement = Confinement(memory_mb)

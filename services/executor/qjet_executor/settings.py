@@ -5,7 +5,7 @@ from typing import Annotated
 from msgspec import Meta
 
 from qjet_executor.machine import usable_cores, usable_memory_mb
-from qjet_executor.protocol import DEFAULT_MAX_RESULT_MB
+from qjet_executor.protocol import DEFAULT_MAX_RESULT_MB, Device
 from qjet_executor.seats import SPARE
 from qjet_shared.settings import CommonSettings, Count, Port, Seconds
 from qjet_shared.streams import DEFAULT_ACK_WAIT_S
@@ -20,6 +20,7 @@ class ExecutorSettings(CommonSettings, frozen=True, kw_only=True):
     `sandboxes` says how many circuits run at once; there is one sandbox more, see `seats`. A task
     whose sandbox is killed is tried `max_attempts` times. `max_deliveries` bounds how often a task
     may come back from executors that cannot say why: they died, or lost the broker.
+    `executor_device` says where Aer computes; GPU needs a build of Aer that has it.
     """
 
     metrics_port: Port = 9101
@@ -27,6 +28,7 @@ class ExecutorSettings(CommonSettings, frozen=True, kw_only=True):
     sandbox_threads: Count = 1
     sandbox_memory_mb: CountOrAuto = 0
     sandbox_max_tasks: Count = 10_000
+    executor_device: Device = "CPU"
     max_result_mb: Count = DEFAULT_MAX_RESULT_MB
     task_timeout_s: Seconds = 300.0
     max_attempts: Count = 5

@@ -20,7 +20,7 @@ from qjet_executor.circuits import measures, read_circuit
 from qjet_executor.diagnose import CircuitError
 from qjet_executor.observables import Estimation
 from qjet_executor.parameters import points_of
-from qjet_executor.protocol import DEFAULT_MAX_RESULT_MB, Job, Outcome, Phases
+from qjet_executor.protocol import DEFAULT_MAX_RESULT_MB, Device, Job, Outcome, Phases
 from qjet_executor.sampling import Distribution, Sampling, sampling_of
 from qjet_executor.simulator import Machine, Run, Setup, Simulator
 from qjet_shared.messages import BELL_QASM, Point, TaskError
@@ -69,9 +69,10 @@ class Simulators:
         max_memory_mb: int,
         max_threads: int,
         max_result_mb: int = DEFAULT_MAX_RESULT_MB,
+        device: Device = "CPU",
     ) -> None:
-        """Take how much memory a run and a result may need, in MiB, and Aer's threads."""
-        machine = Machine(max_memory_mb=max_memory_mb, max_threads=max_threads)
+        """Take how much memory a run and a result may need, in MiB, Aer's threads and device."""
+        machine = Machine(max_memory_mb=max_memory_mb, max_threads=max_threads, device=device)
         self._max_memory_mb = max_memory_mb
         self._max_result_mb = max_result_mb
         self._rng = np.random.default_rng()

@@ -18,11 +18,15 @@ from qjet_executor.diagnose import CircuitError, from_aer, from_transpiler
 from qjet_executor.methods import fitting
 from qjet_executor.noise import noise_model_of
 from qjet_executor.parameters import as_binds, bound, can_take_binds
+from qjet_executor.protocol import Device
 from qjet_shared.messages import Method, Point
 from qjet_shared.noise import NoiseModel
 from qjet_shared.options import MethodOptions, Precision
 
 _BROKEN_JUMP: Final = "Invalid jump destination"
+_GPU_METHODS: Final = frozenset({"automatic", "statevector", "density_matrix"})
+"""Source: `qiskit_aer.AerSimulator`, "GPU Simulation"; the others run on the CPU all the same."""
+
 _MOST_POINTS_AT_ONCE: Final = 256
 
 
@@ -36,10 +40,11 @@ class Setup(Struct, frozen=True, kw_only=True):
 
 
 class Machine(Struct, frozen=True, kw_only=True):
-    """What a run may take: MiB and threads."""
+    """What a run may take, MiB and threads, and what it computes on."""
 
     max_memory_mb: int
     max_threads: int
+    device: Device = "CPU"
 
 
 class Run(Struct, frozen=True, kw_only=True):
@@ -86,6 +91,7 @@ class Simulator:
         self.aer = AerSimulator(
             method=setup.method,
             noise_model=noise_model_of(setup.noise_model),
+            device=machine.device if setup.method in _GPU_METHODS else "CPU",
             precision=setup.precision,
             **(setup.method_options.given if setup.method_options else {}),
             max_memory_mb=machine.max_memory_mb,
@@ -166,6 +172,13 @@ class Simulator:
         limit_mb = self._machine.max_memory_mb
         others = fitting(circuit, method, qubits=qubits, limit_mb=limit_mb)
         return from_aer(_status(result), method, qubits=qubits, limit_mb=limit_mb, fitting=others)
+
+
+def why_not_on(device: Device) -> str:
+    """Return why this machine's Aer cannot compute on `device`; empty if it can."""
+    if device in AerSimulator().available_devices():
+        return ""
+    return f"This build of Aer finds no {device}; qiskit-aer-gpu and its driver are needed for one."
 
 
 def _status(result: Any) -> str:
