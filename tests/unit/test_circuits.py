@@ -310,8 +310,8 @@ def test_the_same_mistakes_in_openqasm_2_are_placed(statement):
     [
         ("h q[0.5:1];", "qasm_unsupported", "cannot read this statement"),
         ("for int i in [0:0.5] {}", "qasm_unsupported", "cannot read this statement"),
-        ("rx q[0];", "qasm_syntax", "number or kind of arguments"),
-        ("rx(1, 2) q[0];", "qasm_syntax", "number or kind of arguments"),
+        ("for int i in [0:1] { rx q[0]; }", "qasm_syntax", "number or kind of arguments"),
+        ("for int i in [0:1] { rx(1, 2) q[0]; }", "qasm_syntax", "number or kind of arguments"),
     ],
 )
 def test_what_the_importer_trips_over_is_said_without_its_insides(statement, code, says):

@@ -165,4 +165,4 @@ def _was_deleted(state: StoredState, result: Msg, deletion: Msg) -> bool:
     if named:
         return state.created_at is None or state.created_at.isoformat() == named
     deleted_at = stored_at(deletion)
-    return deleted_at is None or result.metadata.timestamp <= deleted_at
+    return deleted_at is None or queued_at(result) <= deleted_at
