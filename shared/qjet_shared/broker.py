@@ -9,18 +9,20 @@ import logging
 import os
 import random
 import time
-from collections.abc import Callable, Mapping
-from typing import Any, Final, cast
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
 
-import nats.aio.client
+import nats.errors
 from nats.aio.msg import Msg
 from nats.js import JetStreamContext
 
 from qjet_shared import subjects
+from qjet_shared.client import TolerantClient
 from qjet_shared.errors import BrokerUnavailableError, translated
 from qjet_shared.messages import utc_now
+from qjet_shared.outbox import Outbox
 from qjet_shared.reads import Reads
-from qjet_shared.requests import TIMEOUT_S, Requests, marks_deletion, require_size
+from qjet_shared.requests import TIMEOUT_S, Outgoing, Requests, marks_deletion, require_size
 
 log = logging.getLogger(__name__)
 
@@ -41,55 +43,6 @@ _MOST_PINGS_UNANSWERED: Final = 2
 _CONNECT_TIMEOUT_S: Final = 2
 
 
-class TolerantClient(nats.aio.client.Client):
-    """nats-py's client, less easily upset.
-
-    A message whose subject or status line is not UTF-8 ends the read loop of the original, and
-    comes back with every redelivery: anybody who may publish could stop every service. And where a
-    header is broken, it does not see those that the broker adds.
-    """
-
-    def _build_message(
-        self, sid: int, subject: bytes, reply: bytes, data: bytes, headers: dict[str, str] | None
-    ) -> Msg:
-        readable = subject.decode("utf-8", "replace").encode()
-        return cast(Msg, super()._build_message(sid, readable, reply, data, headers))
-
-    async def _process_headers(self, headers: bytes | None) -> dict[str, str] | None:
-        """Read a header block line by line, whatever it holds.
-
-        A name that comes twice has its last value: what the broker adds, it adds at the end.
-        """
-        if not headers:
-            return None
-        first, *lines = headers.decode("utf-8", "replace").split("\r\n")
-        status, _, description = first.removeprefix("NATS/1.0").strip().partition(" ")
-        found = {"Status": status, "Description": description} if status.isdecimal() else {}
-        for line in lines:
-            name, colon, value = line.partition(":")
-            if colon:
-                found[name.strip()] = value.strip()
-        return found or None
-
-    async def _attempt_reconnect(self) -> None:
-        """Leave without sending the rest: a server that hangs may never take it.
-
-        The original waits for that before it looks for another server.
-        """
-        self._abort()
-        await super()._attempt_reconnect()
-
-    async def _connect_to_server(self, server: Any) -> None:
-        """Close what is left of an attempt that failed; the original leaves it open."""
-        self._abort()
-        await super()._connect_to_server(server)
-
-    def _abort(self) -> None:
-        writer = getattr(self._transport, "_io_writer", None)
-        if writer is not None:
-            writer.transport.abort()
-
-
 class Broker:
     """The process's connection, and the few ways it speaks over it."""
 
@@ -104,6 +57,7 @@ class Broker:
         self._first = asyncio.Event()
         self._requests = Requests(self.nc, on_useless=self._move)
         self._reads = Reads(self.nc, self._requests)
+        self._outboxes = {stream: Outbox(self._requests.publish_all) for stream in subjects.STREAMS}
         self._moving: asyncio.Task[None] | None = None
         self._is_closing = False
         self._on_reconnect: list[Callable[[], None]] = []
@@ -154,7 +108,18 @@ class Broker:
             BrokerUnavailableError, QueueFullError, AlreadyThereError: see `errors.refusal`.
         """
         self.require_connection()
-        await self._requests.publish(subject, payload, headers)
+        outbox = self._outboxes[subjects.stream_of(subject)]
+        await outbox.publish(Outgoing(subject, payload, headers))
+
+    async def publish_all(self, messages: Sequence[Outgoing]) -> None:
+        """Store messages of one stream, all or none; returns once they are on disk.
+
+        Raises:
+            BrokerUnavailableError, QueueFullError, AlreadyThereError: as `publish`, if one of them
+                would have been refused so.
+        """
+        self.require_connection()
+        await self._requests.publish_all(messages)
 
     async def announce(self, subject: str, payload: bytes) -> None:
         """Tell whoever listens now; nothing is stored, and nobody may be listening."""

@@ -63,8 +63,8 @@ class Puller:
     async def start(self) -> None:
         """Subscribe and begin to ask. Needs a connection."""
         self._inbox = self._broker.nc.new_inbox()
-        self._subscription = await self._broker.nc.subscribe(f"{self._inbox}.*", cb=self._receive)
-        await self._broker.nc.subscribe(self._leader_subject, cb=self._hear_of_leader)
+        self._subscription = await self._broker.nc.listen(f"{self._inbox}.*", self._receive)
+        await self._broker.nc.listen(self._leader_subject, self._hear_of_leader)
         self._broker.on_reconnect(self._forget_requests)
         self._loop_task = asyncio.create_task(self._keep_asking(), name="puller")
 
@@ -106,7 +106,7 @@ class Puller:
         reply = f"{self._inbox}.{self._serial}"
         await self._broker.nc.publish(self._next_subject, json.dumps(request).encode(), reply=reply)
 
-    async def _receive(self, msg: Msg) -> None:
+    def _receive(self, msg: Msg) -> None:
         self._heard_at = asyncio.get_running_loop().time()
         if not msg.subject.startswith(self._inbox):  # a stored message keeps its own subject
             self._requested = max(0, self._requested - 1)
@@ -132,7 +132,7 @@ class Puller:
             log.warning("pull.quiet", extra={"quiet_s": round(quiet_s, 1)})
             self._requested = 0
 
-    async def _hear_of_leader(self, _: Msg) -> None:
+    def _hear_of_leader(self, _: Msg) -> None:
         """A new leader knows nothing of the requests that the last one had."""
         self._forget_requests()
 

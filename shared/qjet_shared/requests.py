@@ -7,7 +7,7 @@ its subject.
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Final, NamedTuple
 
@@ -17,6 +17,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 
 from qjet_shared import subjects
+from qjet_shared.client import TolerantClient
 from qjet_shared.errors import (
     BrokerUnavailableError,
     PermanentError,
@@ -30,6 +31,13 @@ ROOM_FOR_HEADERS: Final = 4096
 """Bytes that a payload leaves free below the broker's limit, so that headers fit beside it."""
 
 _HEADER_FRAME_BYTES: Final = 16
+
+_BATCH_ID: Final = "Nats-Batch-Id"
+_BATCH_SEQUENCE: Final = "Nats-Batch-Sequence"
+_COMMIT: Final = {"Nats-Batch-Commit": "1"}
+_INBOX_TAIL: Final = 23
+"""An inbox ends in a random name of 22 characters and a dot; a batch's has 64 at most."""
+
 _STATUS: Final = "Status"
 NO_RESPONDERS: Final = "503"
 """The `status` of an answer that says that nobody listens to a subject."""
@@ -51,12 +59,18 @@ _NOT_THERE: Final = frozenset({10037, 10057})
 """JetStream's error codes for a message that is gone, asked for or to be removed."""
 
 
-class _Question(NamedTuple):
-    """What was asked and not answered yet."""
+class Outgoing(NamedTuple):
+    """A message to publish."""
 
     subject: str
     payload: bytes
-    headers: dict[str, str] | None
+    headers: Mapping[str, str] | None = None
+
+
+class _Question(NamedTuple):
+    """What was asked and not answered yet: one message, or several that belong together."""
+
+    messages: Sequence[Outgoing]
     answer: asyncio.Future[Msg]
 
 
@@ -82,13 +96,14 @@ class Requests:
     asked again as soon as somebody else may answer: every question can be asked twice.
     """
 
-    def __init__(self, nc: Client, *, on_useless: Callable[[], None]) -> None:
+    def __init__(self, nc: TolerantClient, *, on_useless: Callable[[], None]) -> None:
         """Take the connection, and what to call when all has failed for `_USELESS_S` seconds."""
         self._nc = nc
         self._on_useless = on_useless
         self._failing_since: float | None = None
         self._inbox = ""
         self._serial = 0
+        self._batches = 0
         self._open: dict[str, _Question] = {}
         self._asking_again: asyncio.Task[None] | None = None
 
@@ -106,10 +121,26 @@ class Requests:
         Raises:
             QjetError: as `errors.refusal` and `errors.translated` say.
         """
-        require_size(self._nc, payload, headers)
+        await self.publish_all([Outgoing(subject, payload, headers)])
+
+    async def publish_all(self, messages: Sequence[Outgoing]) -> None:
+        """Store messages of one stream, all or none; returns once JetStream says they are on disk.
+
+        Several go as an atomic batch, which is synced to disk once.
+
+        Raises:
+            QjetError: as `errors.refusal` and `errors.translated` say; with several, whatever is
+                wrong with one is wrong with all.
+
+        Source: NATS ADR-50, https://github.com/nats-io/nats-architecture-and-design
+        """
+        for message in messages:
+            require_size(self._nc, message.payload, message.headers)
         with self.watched():
-            answer = await self.ask(subject, payload, headers)
+            answer = await self._exchange(messages)
+            _require_answer(answer)
             if error := _PUB_ACKS.decode(answer.data).error:
+                subject = messages[-1].subject
                 raise refusal(subject, error.code, error.err_code, error.description)
 
     async def remove(self, stream: str, sequence: int) -> None:
@@ -129,28 +160,29 @@ class Requests:
     ) -> Msg:
         """Return the answer to a question. Raises `BrokerUnavailableError` without one."""
         answer = await self.exchange(subject, payload, headers)
-        if status(answer) == NO_RESPONDERS:
-            raise BrokerUnavailableError("JetStream does not answer, or the stream is missing.")
+        _require_answer(answer)
         return answer
 
     async def exchange(
         self, subject: str, payload: bytes, headers: Mapping[str, str] | None = None
     ) -> Msg:
         """Return whatever comes back, also that there is nobody to answer. Raises as `ask`."""
+        return await self._exchange([Outgoing(subject, payload, headers)])
+
+    async def _exchange(self, messages: Sequence[Outgoing]) -> Msg:
         if not self._inbox:
             await self._listen()
+        loop = asyncio.get_running_loop()
         self._serial += 1
         token = str(self._serial)
-        answer: asyncio.Future[Msg] = asyncio.get_running_loop().create_future()
-        question = _Question(subject, payload, dict(headers) if headers else None, answer)
-        self._open[token] = question
+        question = self._open[token] = _Question(messages, loop.create_future())
+        expiry = loop.call_later(TIMEOUT_S, _expire, question.answer)
         try:
             await self._send(token, question)
-            with translated(subject):
-                async with asyncio.timeout(TIMEOUT_S):
-                    return await answer
+            return await question.answer
         finally:
-            self._open.pop(token, None)
+            expiry.cancel()
+            del self._open[token]
 
     @contextmanager
     def watched(self) -> Iterator[None]:
@@ -171,20 +203,37 @@ class Requests:
 
     async def _listen(self) -> None:
         self._inbox = self._nc.new_inbox() + "."
-        await self._nc.subscribe(self._inbox + "*", cb=self._receive)
-        await self._nc.subscribe(_LEADER_ELECTED, cb=self._hear_of_leader)
+        await self._nc.listen(self._inbox + "*", self._receive)
+        await self._nc.listen(_LEADER_ELECTED, self._hear_of_leader)
 
     async def _send(self, token: str, question: _Question) -> None:
-        subject, payload, headers, _ = question
-        with translated(subject):
-            await self._nc.publish(subject, payload, reply=self._inbox + token, headers=headers)
+        *others, last = question.messages
+        if others:
+            await self._send_batch(token, question.messages)
+            return
+        with translated(last.subject):
+            await self._nc.publish(last.subject, last.payload, self._inbox + token, last.headers)
 
-    async def _receive(self, msg: Msg) -> None:
+    async def _send_batch(self, token: str, messages: Sequence[Outgoing]) -> None:
+        """Send a batch, under a new name: an earlier try may lie there unfinished."""
+        self._batches += 1
+        batch = {_BATCH_ID: f"{self._inbox[-_INBOX_TAIL:-1]}-{self._batches}"}
+        for number, (subject, payload, headers) in enumerate(messages, start=1):
+            is_last = number == len(messages)
+            batch[_BATCH_SEQUENCE] = str(number)
+            commit = _COMMIT if is_last else {}
+            reply = self._inbox + token if is_last else ""
+            with translated(subject):
+                await self._nc.publish(
+                    subject, payload, reply, {**(headers or {}), **batch, **commit}
+                )
+
+    def _receive(self, msg: Msg) -> None:
         question = self._open.get(msg.subject.removeprefix(self._inbox))
         if question is not None and not question.answer.done():
             question.answer.set_result(msg)
 
-    async def _hear_of_leader(self, _: Msg) -> None:
+    def _hear_of_leader(self, _: Msg) -> None:
         """Ask again soon: many streams may get new leaders at about the same time."""
         if self._asking_again:
             self._asking_again.cancel()
@@ -193,6 +242,16 @@ class Requests:
     async def _ask_again_soon(self) -> None:
         await asyncio.sleep(_TAKES_OFFICE_S)
         await self.ask_again()
+
+
+def _require_answer(answer: Msg) -> None:
+    if status(answer) == NO_RESPONDERS:
+        raise BrokerUnavailableError("JetStream does not answer, or the stream is missing.")
+
+
+def _expire(answer: asyncio.Future[Msg]) -> None:
+    if not answer.done():
+        answer.set_exception(BrokerUnavailableError("The message broker did not answer in time."))
 
 
 def status(msg: Msg) -> str | None:

@@ -64,6 +64,7 @@ def _streams(policy: StoragePolicy) -> list[api.StreamConfig]:
             max_msgs=policy.queue_max_tasks,
             max_bytes=policy.queue_max_bytes,
             allow_direct=policy.has_one_copy,
+            allow_atomic=True,
             duplicate_window=120,
             num_replicas=policy.replicas,
         ),
@@ -89,6 +90,7 @@ def _kept_stream(policy: StoragePolicy, **special: object) -> api.StreamConfig:
         storage=api.StorageType.FILE,
         max_age=max(policy.result_ttl, 3600.0),
         allow_direct=policy.has_one_copy,
+        allow_atomic=True,
         duplicate_window=120,
         num_replicas=policy.replicas,
     )
@@ -164,7 +166,7 @@ async def _ensure_bucket(js: JetStreamContext, policy: StoragePolicy) -> None:
     except nats.js.errors.BadRequestError as exc:
         if exc.err_code != _NAME_IN_USE:
             raise
-        await _update_backing(js, subjects.RESULTS_BUCKET_STREAM, policy.result_ttl, policy)
+    await _update_backing(js, subjects.RESULTS_BUCKET_STREAM, policy.result_ttl, policy)
 
 
 async def _ensure_blobs(js: JetStreamContext, policy: StoragePolicy) -> None:
@@ -194,6 +196,7 @@ async def _update_backing(
         max_age=max_age_s,
         num_replicas=policy.replicas,
         allow_direct=policy.has_one_copy,
+        allow_atomic=True,
         duplicate_window=min(config.duplicate_window, max_age_s),
     )
     if changed != config:

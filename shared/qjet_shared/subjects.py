@@ -17,6 +17,18 @@ RESULTS_BUCKET_STREAM: Final = f"KV_{RESULTS_BUCKET}"
 BLOBS_BUCKET: Final = "qjet-blobs"
 BLOBS_BUCKET_STREAM: Final = f"OBJ_{BLOBS_BUCKET}"
 
+_STREAM_OF: Final = {
+    "qjet.tasks": TASKS_STREAM,
+    "qjet.submit": TASKS_STREAM,
+    "qjet.results": RESULTS_STREAM,
+    "qjet.final": EVENTS_STREAM,
+    "qjet.history": EVENTS_STREAM,
+    "qjet.keys": EVENTS_STREAM,
+    f"$KV.{RESULTS_BUCKET}": RESULTS_BUCKET_STREAM,
+}
+STREAMS: Final = tuple(sorted(set(_STREAM_OF.values())))
+"""The streams that single messages are published to."""
+
 DEFAULT_LANE: Final = "default"
 LARGE_LANE: Final = "large"
 LANES: Final = (DEFAULT_LANE, LARGE_LANE)
@@ -115,6 +127,11 @@ def result_of(key: str) -> str:
 def entry(key: str) -> str:
     """Subject under which the results bucket keeps a key. Source: NATS ADR-8."""
     return f"$KV.{RESULTS_BUCKET}.{key}"
+
+
+def stream_of(subject: str) -> str:
+    """Return the stream that takes a subject; its first two tokens tell."""
+    return _STREAM_OF[".".join(subject.split(".", 2)[:2])]
 
 
 def key_of(result_subject: str) -> str:

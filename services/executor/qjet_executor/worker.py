@@ -90,10 +90,10 @@ class Worker:
 
     async def listen(self) -> None:
         """Hear of cancelled tasks. Needs a connection."""
-        await self._broker.nc.subscribe(subjects.events("cancelled"), cb=self._hear_cancelled)
+        await self._broker.nc.listen(subjects.events("cancelled"), self._hear_cancelled)
         self._broker.on_reconnect(self._check_hands)
 
-    async def _hear_cancelled(self, event: Msg) -> None:
+    def _hear_cancelled(self, event: Msg) -> None:
         """Look before killing: the id may have a new task since, and anybody can publish."""
         task_id = subjects.task_id_of_event(event.subject)
         self.hands.remember_cancelled(task_id)

@@ -59,9 +59,9 @@ class Cluster:
 
     async def start(self) -> None:
         """Subscribe. Needs a connection once; subscriptions outlive reconnections."""
-        await self._broker.nc.subscribe(subjects.HEARTBEATS_ALL, cb=self._hear_heartbeat)
+        await self._broker.nc.listen(subjects.HEARTBEATS_ALL, self._hear_heartbeat)
         for status in ("running", *sorted(FINAL_STATUSES)):
-            await self._broker.nc.subscribe(subjects.events(status), cb=self._hear_event)
+            await self._broker.nc.listen(subjects.events(status), self._hear_event)
 
     def close(self) -> None:
         """End every wait now; whoever waits answers with the state there is."""
@@ -115,7 +115,7 @@ class Cluster:
             if not watchers:
                 del self._watched[task_id]
 
-    async def _hear_heartbeat(self, msg: Msg) -> None:
+    def _hear_heartbeat(self, msg: Msg) -> None:
         try:
             heartbeat = msgspec.json.decode(msg.data, type=Heartbeat)
         except UNREADABLE:
@@ -123,7 +123,7 @@ class Cluster:
         self._instances[heartbeat.instance] = _Instance(heartbeat)
         self._forget_the_silent()
 
-    async def _hear_event(self, msg: Msg) -> None:
+    def _hear_event(self, msg: Msg) -> None:
         try:
             event = msgspec.json.decode(msg.data, type=Event)
         except UNREADABLE:
