@@ -127,6 +127,11 @@ class Broker:
         with translated(subject):
             await self.nc.publish(subject, payload)
 
+    def announce_soon(self, subject: str, payload: bytes) -> None:
+        """Announce without waiting for anything; lost where the broker is away."""
+        if self.nc.is_connected:
+            self.nc.send(subject, payload)
+
     async def last(self, stream: str, subject: str) -> Msg | None:
         """Return the newest message of one subject, or None where there is none.
 

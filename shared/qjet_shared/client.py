@@ -85,19 +85,28 @@ class TolerantClient(nats.aio.client.Client):
         headers: Mapping[str, str] | None = None,
     ) -> None:
         """Queue a message; what is queued together goes out together."""
-        flushes = self._flush_queue
-        if flushes is None or not self._goes_at_once(payload):
+        if not self._goes_at_once(payload):
             await super().publish(subject, payload, reply, dict(headers) if headers else None)
             return
+        self.send(subject, payload, reply, headers)
+        if self._pending_data_size > self._max_pending_size:
+            await self._flush_pending(force_flush=True)
+
+    def send(
+        self,
+        subject: str,
+        payload: bytes,
+        reply: str = "",
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        """Queue a small message at once. Needs a connection."""
         command = message(subject, payload, reply, headers)
         self.stats["out_msgs"] += 1
         self.stats["out_bytes"] += len(payload)
         self._pending.append(command)
         self._pending_data_size += len(command)
-        if self._pending_data_size > self._max_pending_size:
-            await self._flush_pending(force_flush=True)
-        elif flushes.empty():
-            flushes.put_nowait(asyncio.get_running_loop().create_future())
+        if self._flush_queue is not None and self._flush_queue.empty():
+            self._flush_queue.put_nowait(asyncio.get_running_loop().create_future())
 
     def _goes_at_once(self, payload: bytes) -> bool:
         """Whether a message needs none of the original's care: for its size, or what to do now."""

@@ -16,6 +16,12 @@ from qjet_shared.messages import Submission
 LARGE_S: Final = 0.5
 """From this many estimated seconds on, a task counts as large."""
 
+SHORT_S: Final = 0.01
+"""Up to this many estimated seconds, a task shares its sandbox's time with others."""
+
+_LONGEST_SHORT: Final = 2000
+"""Characters; estimating longer texts would cost more than sharing saves."""
+
 _UNKNOWN_S: Final = float("inf")
 _PER_STATEMENT_S: Final = 1e-3
 _PER_POINT_S: Final = 5e-4
@@ -31,6 +37,11 @@ def lane_of(submission: Submission) -> str:
     """Return the lane in which a task should wait."""
     is_large = estimated_s(submission) >= LARGE_S
     return subjects.LARGE_LANE if is_large else subjects.DEFAULT_LANE
+
+
+def is_short(submission: Submission) -> bool:
+    """Whether a task surely takes next to no time, so that others may wait behind it."""
+    return len(submission.qc) <= _LONGEST_SHORT and estimated_s(submission) <= SHORT_S
 
 
 def estimated_s(submission: Submission) -> float:

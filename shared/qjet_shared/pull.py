@@ -40,7 +40,7 @@ class Puller:
         consumer: str,
         room: Callable[[], int],
         handle: Callable[[Msg], None],
-        least: int = 1,
+        least: Callable[[], int] = lambda: 1,
     ) -> None:
         """Take what to pull from; `room` tells how many more messages the caller can take now.
 
@@ -84,7 +84,7 @@ class Puller:
             self._wake.clear()
             self._forget_quiet_requests()
             missing = self._room() - self._requested
-            worth_it = missing >= (self._least if self._requested else 1)
+            worth_it = missing >= (self._least() if self._requested else 1)
             if worth_it and self._broker.is_connected:
                 await self._ask(missing)
             try:

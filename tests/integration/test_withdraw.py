@@ -119,12 +119,12 @@ async def test_cancel_and_completion_have_one_winner(http, executor, nc: NatsCli
     await nc.flush()
 
     async def race(delay_s: float | None) -> tuple[str, int]:
-        task_id = await submit(http)
+        task_id = await submit(http, shots=8192, seed=1)  # some ten milliseconds
         await (final(nc, task_id) if delay_s is None else asyncio.sleep(delay_s))
         status, _ = await ask(http, "POST", f"/tasks/{task_id}/cancel")
         return task_id, status
 
-    answers = [await race(number / 5000) for number in range(60)]
+    answers = [await race(number / 2000) for number in range(60)]
     answers.append(await race(None))  # this one has ended for sure
     finals = [json.loads(message.data) for message in await _heard(events)]
     for task_id, status in answers:

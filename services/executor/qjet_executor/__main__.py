@@ -46,7 +46,7 @@ async def serve(settings: ExecutorSettings, instance: str, stop: asyncio.Event) 
         instance=instance,
         on_room=wake,
     )
-    pullers += [_puller(broker, worker, lane) for lane in subjects.LANES]
+    pullers += [_puller(broker, worker, seats, lane) for lane in subjects.LANES]
 
     def is_ready() -> bool:
         return broker.is_connected and pool.is_warm and not stop.is_set()
@@ -74,13 +74,14 @@ async def serve(settings: ExecutorSettings, instance: str, stop: asyncio.Event) 
         raise SettingsError(f"QJET_EXECUTOR_DEVICE={settings.executor_device!r}: {hopeless[0]}")
 
 
-def _puller(broker: Broker, worker: Worker, lane: str) -> Puller:
+def _puller(broker: Broker, worker: Worker, seats: Seats, lane: str) -> Puller:
     return Puller(
         broker,
         stream=subjects.TASKS_STREAM,
         consumer=subjects.EXECUTORS_CONSUMERS[lane],
         room=lambda: worker.room(lane),
         handle=worker.hands.accept,
+        least=lambda: seats.worth_asking(lane),
     )
 
 

@@ -4,10 +4,13 @@ import asyncio
 import os
 import socket
 import sys
-from typing import Final, TypeVar
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Final, cast
 
 import msgspec
-from msgspec import Struct
 
 from qjet_executor.death import LastWords, SandboxDiedError, diagnose
 from qjet_executor.machine import oom_kills
@@ -30,31 +33,45 @@ _BOUNDS: Final = {
 """One thread for each library but Aer's OpenMP. Qiskit's allocator maps a gibibyte ahead otherwise,
 which a limit on memory would have to allow on top (mimalloc, `mi_option_arena_eager_commit`)."""
 
+_STUCK_S: Final = 0.5
+"""From then on, nobody waits behind a job that should have been short."""
+
+_LOOK_AGAIN_S: Final = 1.0
+"""So often at most the kernel's count of killed processes is read."""
+
+_OUTCOMES: Final = msgspec.msgpack.Decoder(Outcome)
+
 __all__ = ["Sandbox", "SandboxDiedError"]
 
-Message = TypeVar("Message", bound=Struct)
+
+@dataclass(eq=False)
+class _Ride:
+    """A job on its way through the process: sent, and not answered yet."""
+
+    job: Job
+    outcome: asyncio.Future[Outcome]
+    timeout_s: float
+    on_start: Callable[[], None]
 
 
 class Sandbox:
-    """One warm child process, for one job at a time.
+    """One warm child process. It works on one job at a time; short ones may queue up in it.
 
     `unfit_for` says why it can take no more jobs (`time_limit`, `memory`, `killed`, `crashed`,
-    `cancelled`), and is empty while it can.
+    `cancelled`, `stuck`), and is empty while it can.
     """
 
-    def __init__(
-        self,
-        process: asyncio.subprocess.Process,
-        reader: asyncio.StreamReader,
-        writer: asyncio.StreamWriter,
-        last_words: LastWords,
-    ) -> None:
+    def __init__(self, process: asyncio.subprocess.Process, last_words: LastWords) -> None:
         self._process = process
-        self._reader = reader
-        self._writer = writer
         self._last_words = last_words
+        self._channel = _Channel(self._answered)
+        self._ready: asyncio.Future[Ready] = asyncio.get_running_loop().create_future()
+        self._rides: deque[_Ride] = deque()
+        self._timer: asyncio.TimerHandle | None = None
         self._oom_kills_before = oom_kills()
+        self._looked_at = time.monotonic()
         self._is_cancelled = False
+        self._dying: asyncio.Task[None] | None = None
         self.jobs_done = 0
         self.unfit_for = ""
 
@@ -89,11 +106,13 @@ class Sandbox:
                 env=_sandbox_environment(threads),
                 start_new_session=True,
             )
-        reader, writer = await asyncio.open_connection(sock=ours)
-        sandbox = cls(process, reader, writer, last_words)
+        sandbox = cls(process, last_words)
+        loop = asyncio.get_running_loop()
+        await loop.create_connection(lambda: sandbox._channel, sock=ours)
+        sandbox._dying = loop.create_task(sandbox._end_rides(), name="sandbox.dying")
         try:
             async with asyncio.timeout(_START_TIMEOUT_S):
-                ready = await sandbox._receive(Ready)
+                ready = await sandbox._ready
         except BaseException as exc:
             await sandbox.kill()
             if isinstance(exc, TimeoutError):
@@ -109,34 +128,38 @@ class Sandbox:
         """The process id."""
         return self._process.pid
 
-    async def run(self, job: Job, *, timeout_s: float) -> Outcome:
-        """Run one job.
+    async def run(
+        self, job: Job, *, timeout_s: float, on_start: Callable[[], None] = lambda: None
+    ) -> Outcome:
+        """Run one job, after those that were given to it before; `on_start` is called then.
 
         Raises:
-            SandboxDiedError: the process ended first.
+            SandboxDiedError: the process ended first. Of several jobs, the one it worked on learns
+                why; the others were only in its company (`bystander`), and never started.
             TimeoutError: it took longer than `timeout_s` seconds, and is still at it.
         """
-        self.unfit_for = "cancelled"
-        self._last_words.clear()
-        self._oom_kills_before = oom_kills()
+        if self._process.returncode is not None:
+            raise await self.gone()
+        outcome: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        ride = _Ride(job, outcome, timeout_s, on_start)
+        self._rides.append(ride)
+        self._channel.send(job)
+        if self._rides[0] is ride:
+            self._begin(ride)
         try:
-            async with asyncio.timeout(timeout_s):
-                outcome = await self._ask(job)
-        except TimeoutError:
-            self.unfit_for = "time_limit"
+            return await outcome
+        except asyncio.CancelledError:
+            self.unfit_for = self.unfit_for or "cancelled"
             raise
-        except SandboxDiedError as exc:
-            self.unfit_for = exc.reason
-            raise
-        self.unfit_for = "memory" if outcome.is_spent else ""
-        self.jobs_done += 1
-        return outcome
 
-    def cancel(self) -> None:
-        """End the process because nobody wants what it works on any more."""
-        self._is_cancelled = True
-        if self._process.returncode is None:
-            self._process.kill()
+    def cancel(self, job: Job) -> None:
+        """Give up a job, because nobody wants it any more; end the process if it works on it."""
+        for ride in self._rides:
+            if ride.job is job and ride is self._rides[0]:
+                self._is_cancelled = True
+                self._kill()
+            elif ride.job is job:
+                _fail(ride, SandboxDiedError("cancelled", "The task was cancelled."))
 
     async def gone(self) -> SandboxDiedError:
         """Wait until the process has ended, and say how."""
@@ -150,27 +173,117 @@ class Sandbox:
 
     async def kill(self) -> None:
         """End the process, whatever it does, and reap it."""
-        if self._process.returncode is None:
-            self._process.kill()
-        self._writer.close()
+        self._kill()
+        self._channel.close()
+        if self._dying:
+            await self._dying
         await self._process.wait()
         self._last_words.close()
 
-    async def _ask(self, job: Job) -> Outcome:
-        try:
-            self._writer.write(frame(job))
-            await self._writer.drain()
-        except ConnectionError as exc:
-            raise await self.gone() from exc
-        return await self._receive(Outcome)
+    def _kill(self) -> None:
+        if self._process.returncode is None:
+            self._process.kill()
 
-    async def _receive(self, kind: type[Message]) -> Message:
-        try:
-            header = await self._reader.readexactly(HEADER.size)
-            body = await self._reader.readexactly(HEADER.unpack(header)[0])
-        except (asyncio.IncompleteReadError, ConnectionError) as exc:
-            raise await self.gone() from exc
-        return msgspec.msgpack.decode(body, type=kind)
+    def _begin(self, ride: _Ride) -> None:
+        """Take note that the process now works on this job."""
+        self._last_words.clear()
+        now = time.monotonic()
+        if now - self._looked_at > _LOOK_AGAIN_S:
+            self._oom_kills_before, self._looked_at = oom_kills(), now
+        loop = asyncio.get_running_loop()
+        self._timer = loop.call_later(min(ride.timeout_s, _STUCK_S), self._look_after, ride, now)
+        if not ride.outcome.done():
+            ride.on_start()
+
+    def _look_after(self, ride: _Ride, started_at: float) -> None:
+        """Let nobody wait behind a job that takes long, and none take too long."""
+        left_s = ride.timeout_s - (time.monotonic() - started_at)
+        if left_s > 0:
+            if others := list(self._rides)[1:]:
+                self.unfit_for = self.unfit_for or "stuck"
+                self._send_away(others)
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_later(left_s, self._look_after, ride, started_at)
+            return
+        self.unfit_for = "time_limit"
+        _fail(ride, TimeoutError())
+        self._send_away(list(self._rides)[1:])
+
+    def _answered(self, frame: bytes) -> None:
+        """Take the answer to the first job, and go on with the next."""
+        if not self._ready.done():
+            self._ready.set_result(msgspec.msgpack.decode(frame, type=Ready))
+            return
+        ride = self._rides.popleft()
+        if self._timer:
+            self._timer.cancel()
+        outcome = _OUTCOMES.decode(frame)
+        self.jobs_done += 1
+        if not ride.outcome.done():
+            ride.outcome.set_result(outcome)
+        if outcome.is_spent:
+            self.unfit_for = self.unfit_for or "memory"
+            self._send_away(self._rides)
+        elif self._rides:
+            self._begin(self._rides[0])
+
+    def _send_away(self, rides: Iterable[_Ride]) -> None:
+        """Have jobs that were not started run somewhere else."""
+        for ride in rides:
+            _fail(ride, SandboxDiedError("bystander", "Another task used its sandbox up."))
+
+    async def _end_rides(self) -> None:
+        """Once the process has ended, say so to whoever waits for it."""
+        death = await self.gone()
+        await self._channel.is_closed.wait()
+        if self._timer:
+            self._timer.cancel()
+        if not self._ready.done():
+            self._ready.set_exception(death)
+            self._ready.exception()
+        self.unfit_for = self.unfit_for or death.reason
+        if self._rides:
+            _fail(self._rides.popleft(), death)
+        self._send_away(self._rides)
+
+
+class _Channel(asyncio.Protocol):
+    """The socket to the process: frames out, and frames in as they are complete."""
+
+    def __init__(self, on_frame: Callable[[bytes], None]) -> None:
+        self._on_frame = on_frame
+        self._transport: asyncio.Transport | None = None
+        self._buffer = bytearray()
+        self.is_closed = asyncio.Event()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+
+    def send(self, job: Job) -> None:
+        if self._transport and not self._transport.is_closing():
+            self._transport.write(frame(job))
+
+    def data_received(self, data: bytes) -> None:
+        self._buffer += data
+        while len(self._buffer) >= HEADER.size:
+            end = HEADER.size + HEADER.unpack_from(self._buffer)[0]
+            if len(self._buffer) < end:
+                return
+            complete = bytes(self._buffer[HEADER.size : end])
+            del self._buffer[:end]
+            self._on_frame(complete)
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  # the process's end tells more
+        self.is_closed.set()
+
+    def close(self) -> None:
+        if self._transport:
+            self._transport.close()
+
+
+def _fail(ride: _Ride, why: Exception) -> None:
+    if not ride.outcome.done():
+        ride.outcome.set_exception(why)
 
 
 def _sandbox_environment(threads: int) -> dict[str, str]:

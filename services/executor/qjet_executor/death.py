@@ -10,7 +10,7 @@ import signal
 import tempfile
 from typing import Final, Literal
 
-DeathReason = Literal["memory", "killed", "crashed", "cancelled", "start", "hopeless"]
+DeathReason = Literal["memory", "killed", "crashed", "cancelled", "bystander", "start", "hopeless"]
 
 _OUT_OF_MEMORY: Final = re.compile(
     rb"bad_alloc|MemoryError|memory allocation of \d+ bytes failed|[Oo]ut of memory"
@@ -27,8 +27,9 @@ class SandboxDiedError(Exception):
     """The process ended before it answered.
 
     `reason` is `memory` (it took more than it may have), `killed` (from outside: another try can
-    help), `crashed` (by itself: the same circuit mostly does it again), `cancelled`, `start` (it
-    never got ready), or `hopeless` (nor would another one here).
+    help), `crashed` (by itself: the same circuit mostly does it again), `cancelled`, `bystander`
+    (another task was to blame), `start` (it never got ready), or `hopeless` (nor would another one
+    here).
     """
 
     def __init__(self, reason: DeathReason, detail: str) -> None:

@@ -15,6 +15,7 @@ from nats.aio.msg import Msg
 
 from qjet_executor.child import Sandbox
 from qjet_executor.delivery import Delivery, read_delivery
+from qjet_executor.protocol import Job
 from qjet_executor.results import Results
 from qjet_executor.seats import Seats
 from qjet_shared.errors import QjetError
@@ -46,6 +47,7 @@ class Hand:
     msg: Msg
     delivery: Delivery
     sandbox: Sandbox | None = None
+    job: Job | None = None
     started_at: datetime | None = None
 
 
@@ -104,8 +106,8 @@ class Hands:
             own_id, sandbox = hand.delivery.task_id, hand.sandbox
             if sandbox is None or task_id not in (None, own_id):
                 continue
-            if await self._results.exist(own_id) and hand.sandbox is sandbox:
-                sandbox.cancel()
+            if await self._results.exist(own_id) and hand.sandbox is sandbox and hand.job:
+                sandbox.cancel(hand.job)
 
     async def keep_in_progress(self) -> None:
         """Tell JetStream, again and again, that the tasks in hand are being worked on."""

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final
 
 from msgspec import Struct
@@ -10,7 +11,9 @@ from msgspec import Struct
 from qjet_executor.child import Sandbox
 from qjet_executor.death import SandboxDiedError
 from qjet_executor.protocol import DEFAULT_MAX_RESULT_MB, Device
+from qjet_executor.seats import MOST_RIDES, SPARE
 from qjet_shared.metrics import ExecutorMetrics
+from qjet_shared.subjects import DEFAULT_LANE
 
 log = logging.getLogger(__name__)
 
@@ -27,6 +30,15 @@ class PoolShape(Struct, frozen=True, kw_only=True):
     max_tasks: int
     max_result_mb: int = DEFAULT_MAX_RESULT_MB
     device: Device = "CPU"
+
+
+@dataclass
+class _Use:
+    """Who a sandbox that is taken works for."""
+
+    lane: str
+    is_shared: bool
+    riders: int = 0
 
 
 class Pool:
@@ -48,7 +60,7 @@ class Pool:
         self._on_free = on_free
         self._on_hopeless = on_hopeless
         self._idle: list[Sandbox] = []
-        self._busy: set[Sandbox] = set()
+        self._busy: dict[Sandbox, _Use] = {}
         self._background: set[asyncio.Task[None]] = set()
         self._freed = asyncio.Event()
         self._is_closed = False
@@ -68,22 +80,47 @@ class Pool:
         for _ in range(self._shape.size):
             self._add()
 
-    async def take(self) -> Sandbox:
-        """Take a free sandbox, for one job at most, and give it back after.
+    async def take(self, lane: str = DEFAULT_LANE, *, shares: bool = False) -> Sandbox:
+        """Take a sandbox, for one job at most, and give it back after.
 
-        Where none is free, for one has just died, this waits for the next.
+        A job that is short `shares` its sandbox with others of its kind. Where none is to be had,
+        this waits.
         """
-        while not self._idle:
+        while (sandbox := self._free(lane, shares=shares) or self._shared(shares=shares)) is None:
             self._freed.clear()
             await self._freed.wait()
+        self._busy[sandbox].riders += 1
+        return sandbox
+
+    def _free(self, lane: str, *, shares: bool) -> Sandbox | None:
+        """Return an idle sandbox, if there is one and the other lane keeps one."""
+        taken = sum(use.lane == lane for use in self._busy.values())
+        if not self._idle or taken >= max(1, self._shape.size - SPARE):
+            return None
         sandbox = self._idle.pop()
-        self._busy.add(sandbox)
+        self._busy[sandbox] = _Use(lane, shares)
         self._count()
         return sandbox
 
+    def _shared(self, *, shares: bool) -> Sandbox | None:
+        """Return the least taken of the sandboxes that others share, if one may join."""
+        if not shares:
+            return None
+        open_ones = [
+            sandbox
+            for sandbox, use in self._busy.items()
+            if use.is_shared and use.riders < MOST_RIDES and not sandbox.unfit_for
+        ]
+        return min(open_ones, key=lambda s: self._busy[s].riders, default=None)
+
     def give_back(self, sandbox: Sandbox) -> None:
         """Take back a sandbox, or another in its place where it is of no more use."""
-        self._busy.discard(sandbox)
+        use = self._busy[sandbox]
+        use.riders -= 1
+        if use.riders:
+            self._freed.set()
+            return
+        del self._busy[sandbox]
         is_old = sandbox.jobs_done >= self._shape.max_tasks
         if reason := sandbox.unfit_for or ("old" if is_old else ""):
             self._replace(sandbox, reason)

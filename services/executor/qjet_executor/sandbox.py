@@ -7,15 +7,15 @@ socket or dies. A circuit may kill, stall or bloat this process only.
 
 import socket
 import sys
-from typing import TypeVar, cast
+from typing import BinaryIO, Final, cast
 
 import msgspec
-from msgspec import Struct
 
 from qjet_executor.confinement import Confinement
 from qjet_executor.protocol import HEADER, Device, Job, Ready, frame
 
-Message = TypeVar("Message", bound=Struct)
+_JOBS: Final = msgspec.msgpack.Decoder(Job)
+_READ_AHEAD: Final = 65_536
 
 
 def main() -> None:
@@ -42,28 +42,21 @@ def main() -> None:
             channel.sendall(frame(Ready(trouble=f"{type(exc).__name__}: {exc}")))
             return
         channel.sendall(frame(Ready()))
-        while (job := _receive(channel, Job)) is not None:
+        jobs = cast(BinaryIO, channel.makefile("rb", buffering=_READ_AHEAD))
+        while (job := _receive(jobs)) is not None:
             outcome = simulators.run(job)
             is_spent = confinement.is_spent(simulators.forget)
             channel.sendall(frame(msgspec.structs.replace(outcome, is_spent=is_spent)))
 
 
-def _receive(channel: socket.socket, kind: type[Message]) -> Message | None:
-    header = _receive_exactly(channel, HEADER.size)
-    if header is None:
+def _receive(jobs: BinaryIO) -> Job | None:
+    """Return the next job, or None once the executor has closed the socket or died."""
+    header = jobs.read(HEADER.size)
+    if len(header) < HEADER.size:
         return None
-    body = _receive_exactly(channel, HEADER.unpack(header)[0])
-    return None if body is None else msgspec.msgpack.decode(body, type=kind)
-
-
-def _receive_exactly(channel: socket.socket, size: int) -> bytes | None:
-    data = bytearray()
-    while len(data) < size:
-        part = channel.recv(size - len(data))
-        if not part:
-            return None
-        data += part
-    return bytes(data)
+    size = HEADER.unpack(header)[0]
+    body = jobs.read(size)
+    return _JOBS.decode(body) if len(body) == size else None
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from qjet_executor import delivery as fate
 from qjet_executor import outcomes
 from qjet_executor.child import Sandbox, SandboxDiedError
 from qjet_executor.delivery import Delivery, Fate
-from qjet_executor.hands import Hand, HandBack, Hands, say
+from qjet_executor.hands import Hand, HandBack, Hands
 from qjet_executor.pool import Pool
 from qjet_executor.protocol import Job, Outcome
 from qjet_executor.refusals import out_of_memory
@@ -27,7 +27,7 @@ from qjet_executor.seats import Seats
 from qjet_executor.settings import ExecutorSettings
 from qjet_shared import subjects
 from qjet_shared.broker import Broker
-from qjet_shared.cost import lane_of
+from qjet_shared.cost import is_short, lane_of
 from qjet_shared.errors import QjetError
 from qjet_shared.messages import Ended, Event, RunningTask, Submission, Task, TaskError, utc_now
 from qjet_shared.metrics import ExecutorMetrics
@@ -36,6 +36,10 @@ from qjet_shared.submissions import read_payload
 log = logging.getLogger(__name__)
 
 _SEAT_PATIENCE_S: Final = 5.0
+
+
+class _HeldUp(Exception):  # noqa: N818  # not an error: the task is run in another sandbox
+    """Another task used up the sandbox before this one was started in it."""
 
 
 class Finished(Struct, frozen=True, kw_only=True):
@@ -154,21 +158,26 @@ class Worker:
         is_misplaced = delivery.is_named_by_caller and lane_of(submission) == subjects.LARGE_LANE
         if is_misplaced and await self._results.move(delivery, hand.msg.data):
             return None
-        async with self._seated(hand) as sandbox:
-            if await self._was_cancelled(delivery.task_id):
-                return None
-            return await self._simulate(hand, submission, sandbox)
+        shares = self._seats.rides > 1 and is_short(submission)
+        while True:
+            async with self._seated(hand, shares=shares) as sandbox:
+                if await self._was_cancelled(delivery.task_id):
+                    return None
+                try:
+                    return await self._simulate(hand, submission, sandbox)
+                except _HeldUp:
+                    shares = False
 
     async def _was_cancelled(self, task_id: str) -> bool:
         """Whether a cancel overtook the delivery; its id may have a new task since."""
         return self.hands.is_cancelled(task_id) and await self._results.exist(task_id)
 
     @asynccontextmanager
-    async def _seated(self, hand: Hand) -> AsyncIterator[Sandbox]:
+    async def _seated(self, hand: Hand, *, shares: bool) -> AsyncIterator[Sandbox]:
         """Give the task a sandbox; where none gets free soon, somebody else may have one."""
         try:
             async with asyncio.timeout(_SEAT_PATIENCE_S):
-                sandbox = await self._pool.take()
+                sandbox = await self._pool.take(hand.delivery.lane, shares=shares)
         except TimeoutError as exc:
             raise HandBack("not_started", "No sandbox was free.") from exc
         hand.sandbox = sandbox
@@ -182,13 +191,20 @@ class Worker:
         self, hand: Hand, submission: Submission, sandbox: Sandbox
     ) -> Finished | None:
         timeout_s = submission.timeout_s or self._settings.task_timeout_s
+        hand.job = _job(submission)
         try:
-            async with self._shown_as_running(hand):
-                outcome = await sandbox.run(_job(submission), timeout_s=timeout_s)
+            outcome = await sandbox.run(
+                hand.job, timeout_s=timeout_s, on_start=lambda: self._show_as_running(hand)
+            )
         except TimeoutError:
             return self._failed(hand, submission, fate.time_limit(timeout_s))
         except SandboxDiedError as exc:
+            if exc.reason == "bystander":
+                raise _HeldUp from exc
             return self._after_death(hand, submission, exc)
+        finally:
+            self._running.pop(hand.delivery.task_id, None)
+        self._take_note(hand)
         if outcome.error:
             return self._failed(hand, submission, outcome.error)
         task = outcomes.completed(
@@ -217,9 +233,13 @@ class Worker:
             raise HandBack(ended, str(death), delay_s=delay_s) from death
         return self._failed(hand, submission, fate.sandbox_crashed(str(death), hand.delivery))
 
-    @asynccontextmanager
-    async def _shown_as_running(self, hand: Hand) -> AsyncIterator[None]:
-        """Announce that a task runs, and list it in the heartbeats until it does not."""
+    def _take_note(self, hand: Hand) -> None:
+        """Learn from a small task how long such take."""
+        if hand.delivery.lane == subjects.DEFAULT_LANE and hand.started_at:
+            self._seats.took((utc_now() - hand.started_at).total_seconds())
+
+    def _show_as_running(self, hand: Hand) -> None:
+        """Announce that a task runs, and list it in the heartbeats."""
         hand.started_at = utc_now()
         running = RunningTask(
             task_id=hand.delivery.task_id,
@@ -235,11 +255,7 @@ class Worker:
             attempt=running.attempt,
         )
         subject = subjects.event(running.task_id, "running")
-        try:
-            await say(self._broker.announce(subject, msgspec.json.encode(event)))
-            yield
-        finally:
-            self._running.pop(running.task_id, None)
+        self._broker.announce_soon(subject, msgspec.json.encode(event))
 
     async def _deliver(self, finished: Finished, digest: str) -> None:
         task = finished.task

@@ -26,7 +26,7 @@ async def serve(settings: ResultstoreSettings, instance: str, stop: asyncio.Even
         consumer=subjects.RESULTSTORE_CONSUMER,
         room=lambda: store.room,
         handle=store.accept,
-        least=MOST_AT_ONCE // 2,
+        least=lambda: MOST_AT_ONCE // 2,
     )
 
     def is_ready() -> bool:
