@@ -8,7 +8,7 @@ docs/performance.md.
 """
 
 import re
-from typing import Final
+from typing import Final, NamedTuple
 
 from qjet_shared import outline, subjects
 from qjet_shared.messages import Submission
@@ -16,14 +16,8 @@ from qjet_shared.messages import Submission
 LARGE_S: Final = 0.5
 """From this many estimated seconds on, a task counts as large."""
 
-SHORT_S: Final = 0.01
-"""Up to this many estimated seconds, a task shares its sandbox's time with others."""
-
-_LONGEST_SHORT: Final = 2000
-"""Characters; estimating longer texts would cost more than sharing saves."""
-
 _UNKNOWN_S: Final = float("inf")
-_PER_STATEMENT_S: Final = 1e-3
+PER_STATEMENT_S: Final = 1e-3
 _PER_POINT_S: Final = 5e-4
 _MOST_STATE_QUBITS: Final = 40
 """Beyond, no state vector fits: such a circuit is refused, or runs on a stabilizer tableau."""
@@ -39,26 +33,34 @@ def lane_of(submission: Submission) -> str:
     return subjects.LARGE_LANE if is_large else subjects.DEFAULT_LANE
 
 
-def is_short(submission: Submission) -> bool:
-    """Whether a task surely takes next to no time, so that others may wait behind it."""
-    return len(submission.qc) <= _LONGEST_SHORT and estimated_s(submission) <= SHORT_S
+class Phases(NamedTuple):
+    """Seconds that one core needs to read a circuit, and to run it."""
+
+    read: float
+    simulate: float
 
 
 def estimated_s(submission: Submission) -> float:
     """Estimate the seconds one core needs to read and run a circuit; infinite where in doubt."""
+    return sum(phases_of(submission))
+
+
+def phases_of(submission: Submission) -> Phases:
+    """Estimate what `estimated_s` adds up."""
     source = submission.qc
     sizes = outline.declared(source, outline.QUBITS)
     qubits = sum(size or 0 for size in sizes)
     if None in sizes or _has_word(source, _HARD_TO_TELL):
-        return _UNKNOWN_S
+        return Phases(_UNKNOWN_S, _UNKNOWN_S)
     operations = _operations(source)
     runs = submission.shots if _is_dynamic(source) else 1
     per_operation_s, per_shot_s = _factors_s(submission.method, qubits)
-    return operations * _PER_STATEMENT_S + submission.points * (
+    simulate_s = submission.points * (
         _PER_POINT_S
         + runs * (operations + _terms(submission)) * per_operation_s
         + submission.shots * per_shot_s
     )
+    return Phases(operations * PER_STATEMENT_S, simulate_s)
 
 
 def _terms(submission: Submission) -> int:

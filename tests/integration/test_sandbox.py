@@ -33,7 +33,7 @@ MAX_RESULT_MB = 100
 async def pool() -> AsyncIterator[Pool]:
     """One sandbox, replaced whenever it is of no more use."""
     shape = PoolShape(
-        size=1, memory_mb=MEMORY_MB, threads=1, max_tasks=1000, max_result_mb=MAX_RESULT_MB
+        size=1, most_memory_mb=MEMORY_MB, threads=1, max_tasks=1000, max_result_mb=MAX_RESULT_MB
     )
     made = Pool(shape, ExecutorMetrics(), on_free=lambda: None, on_hopeless=pytest.fail)
     made.start()

@@ -4,6 +4,7 @@ import pytest
 
 from qjet_executor.circuits import read_circuit
 from qjet_executor.diagnose import CircuitError, from_aer
+from qjet_executor.protocol import Room
 
 pytestmark = pytest.mark.unit
 
@@ -373,6 +374,7 @@ def test_an_error_never_shows_pages_of_the_program():
 )
 def test_aers_status_becomes_a_typed_error(status, code, says):
     """Memory and gates are told apart from the rest."""
-    error = from_aer(status, "stabilizer", qubits=40, limit_mb=100, fitting=[]).error
+    room = Room(memory_mb=100, most_mb=100, threads=1)
+    error = from_aer(status, "stabilizer", qubits=40, room=room, fitting=[]).error
     assert error.code == code
     assert says in error.message

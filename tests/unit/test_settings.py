@@ -99,21 +99,24 @@ def test_cores_outside_the_affinity_are_not_counted():
 def test_sandboxes_together_never_get_more_than_four_fifths_of_the_memory():
     """The rest is for the processes themselves and the system."""
     for count in (1, 2, 7):
-        settings = ExecutorSettings(sandboxes=count)
-        together = settings.memory_per_sandbox_mb * (count + 1)
+        plan = ExecutorSettings(sandboxes=count).memory_plan
+        together = plan.own_mb * (count + 1) + plan.pool_mb
         assert together <= usable_memory_mb() * 4 // 5
         assert together > usable_memory_mb() * 3 // 5
+        assert plan.most_mb + plan.own_mb * count == together
 
 
 def test_a_sandbox_gets_at_least_64_mib():
     """However many there are, each can run small circuits."""
-    assert ExecutorSettings(sandboxes=1_000_000).memory_per_sandbox_mb == 64
+    assert ExecutorSettings(sandboxes=1_000_000).memory_plan.own_mb == 64
 
 
 def test_what_is_set_wins_over_what_is_worked_out():
     """Operators have the last word."""
-    settings = ExecutorSettings(sandboxes=3, sandbox_memory_mb=100)
-    assert (settings.sandbox_count, settings.memory_per_sandbox_mb) == (3, 100)
+    settings = ExecutorSettings(sandboxes=3, sandbox_memory_mb=100, sandbox_threads=5)
+    plan = settings.memory_plan
+    assert (settings.sandbox_count, settings.cores) == (3, 5)
+    assert (plan.own_mb, plan.share_mb, plan.most_mb, plan.pool_mb) == (100, 100, 100, 0)
 
 
 def test_usable_memory_is_not_more_than_the_machines():

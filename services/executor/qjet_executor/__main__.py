@@ -97,8 +97,8 @@ async def _work(broker: Broker, worker: Worker, pullers: list[Puller], pulse: Pu
 def _shape(settings: ExecutorSettings, seats: Seats) -> PoolShape:
     return PoolShape(
         size=seats.sandboxes,
-        memory_mb=settings.memory_per_sandbox_mb,
-        threads=settings.sandbox_threads,
+        most_memory_mb=settings.memory_plan.most_mb,
+        threads=settings.cores,
         max_tasks=settings.sandbox_max_tasks,
         max_result_mb=settings.max_result_mb,
         device=settings.executor_device,

@@ -27,11 +27,13 @@ _BOUNDS: Final = {
     "QISKIT_PARALLEL": "FALSE",
     "QISKIT_NUM_PROCS": "1",
     "MIMALLOC_ARENA_EAGER_COMMIT": "0",
+    "OMP_WAIT_POLICY": "PASSIVE",
     "PYTHONWARNINGS": "ignore",
     "RUST_BACKTRACE": "0",
 }
 """One thread for each library but Aer's OpenMP. Qiskit's allocator maps a gibibyte ahead otherwise,
-which a limit on memory would have to allow on top (mimalloc, `mi_option_arena_eager_commit`)."""
+which a limit on memory would have to allow on top (mimalloc, `mi_option_arena_eager_commit`).
+Threads of OpenMP that have nothing to do must not spin: the cores are other sandboxes' too."""
 
 _STUCK_S: Final = 0.5
 """From then on, nobody waits behind a job that should have been short."""
@@ -86,8 +88,8 @@ class Sandbox:
     ) -> "Sandbox":
         """Start a process and wait until it is warm.
 
-        A job may take `memory_mb` MiB and `threads` threads, its result `max_result_mb` MiB;
-        Aer computes on `device`.
+        A job may take `memory_mb` MiB and `threads` threads at the most, its result
+        `max_result_mb` MiB; Aer computes on `device`.
 
         Raises:
             SandboxDiedError: it ended, or could not import or run what it needs.

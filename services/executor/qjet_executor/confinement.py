@@ -31,15 +31,22 @@ _STATM: Final = "/proc/self/statm"
 class Confinement:
     """The limits of this process, set when it is made; every job starts with all of its memory."""
 
-    def __init__(self, memory_mb: int) -> None:
-        """Allow `memory_mb` MiB on top of what the process has now."""
+    def __init__(self, most_mb: int) -> None:
+        """Allow `most_mb` MiB on top of what the process has now, and never more."""
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         resource.setrlimit(resource.RLIMIT_FSIZE, (_MOST_FILE_BYTES, _MOST_FILE_BYTES))
         self._statm = os.open(_STATM, os.O_RDONLY | os.O_CLOEXEC) if os.path.exists(_STATM) else -1  # noqa: PTH110  # as close to the kernel as it gets
         self._kept = self._data_bytes() + _SLACK_BYTES
+        self._most = self._kept + most_mb * MIB
+        self._set_limit(self._most)
+
+    def allow(self, memory_mb: int) -> None:
+        """Let the next job have `memory_mb` MiB."""
+        self._set_limit(min(self._most, self._kept + memory_mb * MIB))
+
+    def _set_limit(self, limit: int) -> None:
         if self._statm >= 0:
-            limit = self._kept + memory_mb * MIB
-            resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
+            resource.setrlimit(resource.RLIMIT_DATA, (limit, self._most))
 
     def is_spent(self, forget: Callable[[], None]) -> bool:
         """Whether so much memory is kept that the next job would not have all of its own.

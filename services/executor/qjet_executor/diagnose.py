@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from qjet_executor import refusals
 from qjet_executor.estimate import MOST_EXTENDED_STABILIZER_QUBITS
+from qjet_executor.protocol import Room
 from qjet_executor.refusals import MIB
 from qjet_shared.messages import ErrorCode, TaskError
 
@@ -62,6 +63,14 @@ class CircuitError(Exception):
         return cls(error.code, error.message, hint=error.hint)
 
 
+class StateTooLargeError(CircuitError):
+    """Aer refused a state of `needed_mb` MiB, before it took any of them."""
+
+    def __init__(self, error: TaskError, needed_mb: float) -> None:
+        super().__init__(error.code, error.message, hint=error.hint)
+        self.needed_mb = needed_mb
+
+
 def from_qasm3(exc: Exception, source: str) -> CircuitError:
     """Diagnose what `qiskit.qasm3.loads` raised over `source`."""
     if isinstance(exc, RecursionError):
@@ -103,30 +112,30 @@ def from_transpiler(exc: Exception, method: str) -> CircuitError:
 
 
 def from_aer(
-    status: str, method: str, *, qubits: int, limit_mb: int, fitting: Sequence[str]
+    status: str, method: str, *, qubits: int, room: Room, fitting: Sequence[str]
 ) -> CircuitError:
-    """Diagnose the status of a failed Aer run of `qubits` qubits that may take `limit_mb` MiB.
+    """Diagnose the status of a failed Aer run of `qubits` qubits in so much `room`.
 
     `fitting` lists the methods that would hold the circuit.
     """
     if found := _MEMORY.search(status):
-        return CircuitError.of(
-            refusals.state_too_large(
-                method=method,
-                qubits=qubits,
-                needed=float(found[1]) * MIB,
-                limit_mb=limit_mb,
-                fitting=fitting,
-            )
+        needed_mb = float(found[1])
+        error = refusals.state_too_large(
+            method=method,
+            qubits=qubits,
+            needed=needed_mb * MIB,
+            limit_mb=room.most_mb,
+            fitting=fitting,
         )
+        return StateTooLargeError(error, needed_mb)
     if _NO_MEMORY.search(status):
-        return CircuitError.of(refusals.out_of_memory(limit_mb))
+        return CircuitError.of(refusals.out_of_memory(room.memory_mb))
     if _CH_LIMIT in status:
         return CircuitError.of(
             refusals.too_many_for_method(method, qubits, MOST_EXTENDED_STABILIZER_QUBITS, fitting)
         )
-    if error := _unfit(status, method):
-        return error
+    if unfit := _unfit(status, method):
+        return unfit
     reason = _CIRCUIT_NAME.sub("", status.removeprefix("ERROR: "))
     return CircuitError("simulation_failed", reason or "Aer gave no reason.")
 

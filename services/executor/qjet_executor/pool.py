@@ -25,7 +25,7 @@ class PoolShape(Struct, frozen=True, kw_only=True):
     """How many sandboxes, and what each may take."""
 
     size: int
-    memory_mb: int
+    most_memory_mb: int
     threads: int
     max_tasks: int
     max_result_mb: int = DEFAULT_MAX_RESULT_MB
@@ -159,7 +159,7 @@ class Pool:
         while True:
             try:
                 sandbox = await Sandbox.start(
-                    memory_mb=self._shape.memory_mb,
+                    memory_mb=self._shape.most_memory_mb,
                     threads=self._shape.threads,
                     max_result_mb=self._shape.max_result_mb,
                     device=self._shape.device,

@@ -19,8 +19,19 @@ DEFAULT_MAX_RESULT_MB: Final = 100
 Device = Literal["CPU", "GPU"]
 
 
+class Room(Struct, frozen=True, kw_only=True):
+    """What a job may take: MiB of memory, and threads.
+
+    `most_mb` is what it could have if it needed more; what needs more than that is refused.
+    """
+
+    memory_mb: int
+    most_mb: int
+    threads: int
+
+
 class Job(Struct, frozen=True, kw_only=True):
-    """One circuit to run."""
+    """One circuit to run, in so much `room`; without, in all that the sandbox may ever take."""
 
     qc: str
     shots: int
@@ -32,6 +43,7 @@ class Job(Struct, frozen=True, kw_only=True):
     noise_model: NoiseModel | None = None
     observables: PauliSum | tuple[PauliSum, ...] | None = None
     parameters: Point | tuple[Point, ...] | None = None
+    room: Room | None = None
 
 
 class Phases(Struct, frozen=True, kw_only=True):
@@ -49,6 +61,7 @@ class Outcome(Struct, frozen=True, kw_only=True):
     per shot, or empty where it was not asked for. `expectation_values` is a JSON list of these.
     For a sweep, each is a list of such. All stay JSON text from here to the reader; what there is
     none of is empty.
+    `needs_mb` says how much memory an error could be avoided with, where there may be so much.
     `is_spent` says that the sandbox has kept too much memory to take another job.
     """
 
@@ -58,6 +71,7 @@ class Outcome(Struct, frozen=True, kw_only=True):
     expectation_values: bytes = b""
     method: str = ""
     phases: Phases = Phases()
+    needs_mb: int = 0
     is_spent: bool = False
 
 

@@ -44,6 +44,7 @@ def main() -> None:
         channel.sendall(frame(Ready()))
         jobs = cast(BinaryIO, channel.makefile("rb", buffering=_READ_AHEAD))
         while (job := _receive(jobs)) is not None:
+            confinement.allow(job.room.memory_mb if job.room else memory_mb)
             outcome = simulators.run(job)
             is_spent = confinement.is_spent(simulators.forget)
             channel.sendall(frame(msgspec.structs.replace(outcome, is_spent=is_spent)))

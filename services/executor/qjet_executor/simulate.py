@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from math import ceil
 from typing import Any, Final, NamedTuple, cast
 
 import msgspec
@@ -17,12 +18,12 @@ from qiskit import QuantumCircuit
 
 from qjet_executor import refusals
 from qjet_executor.circuits import measures, read_circuit
-from qjet_executor.diagnose import CircuitError
+from qjet_executor.diagnose import CircuitError, StateTooLargeError
 from qjet_executor.observables import Estimation
 from qjet_executor.parameters import points_of
-from qjet_executor.protocol import DEFAULT_MAX_RESULT_MB, Device, Job, Outcome, Phases
+from qjet_executor.protocol import DEFAULT_MAX_RESULT_MB, Device, Job, Outcome, Phases, Room
 from qjet_executor.sampling import Distribution, Sampling, sampling_of
-from qjet_executor.simulator import Machine, Run, Setup, Simulator
+from qjet_executor.simulator import Run, Setup, Simulator
 from qjet_shared.messages import BELL_QASM, Point, TaskError
 
 _JSON_STRING: Final = len('"",')
@@ -71,12 +72,13 @@ class Simulators:
         max_result_mb: int = DEFAULT_MAX_RESULT_MB,
         device: Device = "CPU",
     ) -> None:
-        """Take how much memory a run and a result may need, in MiB, Aer's threads and device."""
-        machine = Machine(max_memory_mb=max_memory_mb, max_threads=max_threads, device=device)
-        self._max_memory_mb = max_memory_mb
+        """Take what a run may need at most, in MiB and threads, its result, and Aer's device."""
+        self._room = self._largest = Room(
+            memory_mb=max_memory_mb, most_mb=max_memory_mb, threads=max_threads
+        )
         self._max_result_mb = max_result_mb
         self._rng = np.random.default_rng()
-        self._simulator = lru_cache(_SIMULATORS)(lambda setup: Simulator(setup, machine))
+        self._simulator = lru_cache(_SIMULATORS)(lambda setup: Simulator(setup, device))
         self._prepared_before = lru_cache(_CACHED_CIRCUITS)(self._prepare)
 
     def warm_up(self) -> None:
@@ -93,12 +95,16 @@ class Simulators:
 
     def run(self, job: Job) -> Outcome:
         """Run `job` and say how it ended. Never raises for what a circuit can cause."""
+        self._room = job.room or self._largest
         try:
             return self._run(job)
+        except StateTooLargeError as exc:
+            may_have_it = self._room.memory_mb < exc.needed_mb <= self._room.most_mb
+            return Outcome(error=exc.error, needs_mb=ceil(exc.needed_mb) if may_have_it else 0)
         except CircuitError as exc:
             return Outcome(error=exc.error)
         except MemoryError:
-            return Outcome(error=refusals.out_of_memory(self._max_memory_mb))
+            return Outcome(error=refusals.out_of_memory(self._room.memory_mb))
         except RecursionError:
             return Outcome(error=refusals.too_deep())
         except (KeyboardInterrupt, SystemExit):
@@ -144,7 +150,8 @@ class Simulators:
             return b"", ""
         estimation = Estimation(program.circuit, job.observables, job.method)
         is_exact = estimation.has_one_state and setup.noise_model is None
-        run = Run(shots=1 if is_exact else job.shots, seed=None if is_exact else job.seed)
+        shots, seed = (1, None) if is_exact else (job.shots, job.seed)
+        run = Run(shots=shots, seed=seed, room=self._room)
         values: list[bytes] = []
         methods: set[str] = set()
         for found in self._simulator(setup).run(estimation.circuit, points, run):
@@ -157,7 +164,7 @@ class Simulators:
     ) -> tuple[bytes, bytes, str]:
         """Return counts at every point, each shot's outcome if asked for, and the method."""
         sampling = program.sampling if job.seed is None else None
-        is_drawn = sampling and sampling.suits(job.shots, self._max_memory_mb)
+        is_drawn = sampling and sampling.suits(job.shots, self._room.memory_mb)
         count = self._draw if is_drawn else self._simulate
         counts: list[bytes] = []
         memory: list[bytes] = []
@@ -220,7 +227,7 @@ class Simulators:
         self, program: Program, setup: Setup, points: Sequence[Point]
     ) -> Iterator[Distribution]:
         sampling = cast(Sampling, program.sampling)
-        run = Run(shots=1)
+        run = Run(shots=1, room=self._room)
         simulator = self._simulator(setup)
         for found in simulator.run(sampling.circuit, points, run, at_once=sampling.at_once):
             yield sampling.distribution(found.data["probabilities"], found.method)
@@ -229,7 +236,7 @@ class Simulators:
         self, program: Program, job: Job, setup: Setup, points: Sequence[Point]
     ) -> Iterator[Counted]:
         """Let Aer count."""
-        run = Run(shots=job.shots, seed=job.seed, memory=job.memory)
+        run = Run(shots=job.shots, seed=job.seed, memory=job.memory, room=self._room)
         for experiment in self._simulator(setup).run(program.circuit, points, run):
             memory = experiment.memory if job.memory else []
             yield Counted(experiment.counts, memory, experiment.method)
@@ -246,7 +253,7 @@ class Simulators:
     def _prepare(self, source: str, setup: Setup, may_be_unmeasured: bool) -> Program:  # noqa: FBT001  # a key of the cache
         circuit, parse_s = _timed(
             lambda: read_circuit(
-                source, memory_mb=self._max_memory_mb, may_be_unmeasured=may_be_unmeasured
+                source, memory_mb=self._room.memory_mb, may_be_unmeasured=may_be_unmeasured
             )
         )
         prepared, transpile_s = _timed(lambda: self._simulator(setup).prepare(circuit))

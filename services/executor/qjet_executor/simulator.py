@@ -18,7 +18,7 @@ from qjet_executor.diagnose import CircuitError, from_aer, from_transpiler
 from qjet_executor.methods import fitting
 from qjet_executor.noise import noise_model_of
 from qjet_executor.parameters import as_binds, bound, can_take_binds
-from qjet_executor.protocol import Device
+from qjet_executor.protocol import Device, Room
 from qjet_shared.messages import Method, Point
 from qjet_shared.noise import NoiseModel
 from qjet_shared.options import MethodOptions, Precision
@@ -39,18 +39,11 @@ class Setup(Struct, frozen=True, kw_only=True):
     method_options: MethodOptions | None = None
 
 
-class Machine(Struct, frozen=True, kw_only=True):
-    """What a run may take, MiB and threads, and what it computes on."""
-
-    max_memory_mb: int
-    max_threads: int
-    device: Device = "CPU"
-
-
 class Run(Struct, frozen=True, kw_only=True):
-    """How often to run a circuit, and what to keep of it."""
+    """How often to run a circuit, within what, and what to keep of it."""
 
     shots: int
+    room: Room
     seed: int | None = None
     memory: bool = False
 
@@ -85,17 +78,14 @@ class Experiment(NamedTuple):
 class Simulator:
     """Aer in one setup, and what it takes to prepare circuits for it."""
 
-    def __init__(self, setup: Setup, machine: Machine) -> None:
+    def __init__(self, setup: Setup, device: Device = "CPU") -> None:
         self._setup = setup
-        self._machine = machine
         self.aer = AerSimulator(
             method=setup.method,
             noise_model=noise_model_of(setup.noise_model),
-            device=machine.device if setup.method in _GPU_METHODS else "CPU",
+            device=device if setup.method in _GPU_METHODS else "CPU",
             precision=setup.precision,
             **(setup.method_options.given if setup.method_options else {}),
-            max_memory_mb=machine.max_memory_mb,
-            max_parallel_threads=machine.max_threads,
         )
 
     @cached_property
@@ -156,22 +146,29 @@ class Simulator:
 
     def _result(self, circuits: Any, run: Run, **more: Any) -> Any:
         """Run Aer. Its job says DONE and its counts may be empty when it failed, so look twice."""
-        options = {"shots": run.shots, "seed_simulator": run.seed, "memory": run.memory, **more}
+        options = {
+            "shots": run.shots,
+            "seed_simulator": run.seed,
+            "memory": run.memory,
+            "max_memory_mb": run.room.memory_mb,
+            "max_parallel_threads": run.room.threads,
+            **more,
+        }
         result = self.aer.run(circuits, **options).result()
         if _BROKEN_JUMP in _status(result):  # Aer cuts unused qubits, and with them the jump's end
             result = self.aer.run(circuits, enable_truncation=False, **options).result()
         if not result.success:
-            raise self._failure(circuits[0] if isinstance(circuits, list) else circuits, result)
+            circuit = circuits[0] if isinstance(circuits, list) else circuits
+            raise self._failure(circuit, result, run.room)
         return result
 
-    def _failure(self, circuit: QuantumCircuit, result: Any) -> CircuitError:
+    def _failure(self, circuit: QuantumCircuit, result: Any, room: Room) -> CircuitError:
         """Diagnose a failed run; Aer says which method it took, and how many qubits matter."""
         known = result.results[0].metadata if result.results else {}
         method = known.get("method", self._setup.method)
         qubits = known.get("num_qubits", circuit.num_qubits)
-        limit_mb = self._machine.max_memory_mb
-        others = fitting(circuit, method, qubits=qubits, limit_mb=limit_mb)
-        return from_aer(_status(result), method, qubits=qubits, limit_mb=limit_mb, fitting=others)
+        others = fitting(circuit, method, qubits=qubits, limit_mb=room.most_mb)
+        return from_aer(_status(result), method, qubits=qubits, room=room, fitting=others)
 
 
 def why_not_on(device: Device) -> str:

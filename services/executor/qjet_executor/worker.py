@@ -19,15 +19,17 @@ from qjet_executor import outcomes
 from qjet_executor.child import Sandbox, SandboxDiedError
 from qjet_executor.delivery import Delivery, Fate
 from qjet_executor.hands import Hand, HandBack, Hands
+from qjet_executor.need import Need, need_of
+from qjet_executor.placement import NeedsMoreError, Placement
 from qjet_executor.pool import Pool
-from qjet_executor.protocol import Job, Outcome
+from qjet_executor.protocol import Job, Outcome, Room
 from qjet_executor.refusals import out_of_memory
 from qjet_executor.results import Results
 from qjet_executor.seats import Seats
 from qjet_executor.settings import ExecutorSettings
 from qjet_shared import subjects
 from qjet_shared.broker import Broker
-from qjet_shared.cost import is_short, lane_of
+from qjet_shared.cost import lane_of
 from qjet_shared.errors import QjetError
 from qjet_shared.messages import Ended, Event, RunningTask, Submission, Task, TaskError, utc_now
 from qjet_shared.metrics import ExecutorMetrics
@@ -71,6 +73,7 @@ class Worker:
         self._metrics = metrics
         self._instance = instance
         self._on_room = on_room
+        self._placement = Placement(settings.memory_plan, settings.cores)
         self._results = Results(broker)
         self._running: dict[str, RunningTask] = {}
         self._checking: set[asyncio.Task[None]] = set()
@@ -90,7 +93,9 @@ class Worker:
 
     def room(self, lane: str) -> int:
         """How many more tasks of a lane could start this moment."""
-        return 0 if self.hands.is_draining else self._seats.room(lane, self._pool.live)
+        if self.hands.is_draining or (lane == subjects.LARGE_LANE and self._placement.is_tight):
+            return 0
+        return self._seats.room(lane, self._pool.live)
 
     async def listen(self) -> None:
         """Hear of cancelled tasks. Needs a connection."""
@@ -158,15 +163,30 @@ class Worker:
         is_misplaced = delivery.is_named_by_caller and lane_of(submission) == subjects.LARGE_LANE
         if is_misplaced and await self._results.move(delivery, hand.msg.data):
             return None
-        shares = self._seats.rides > 1 and is_short(submission)
+        return await self._run(hand, submission)
+
+    async def _run(self, hand: Hand, submission: Submission) -> Finished | None:
+        """Run it in the room it seems to need, and again where that was too little, or held up."""
+        need = need_of(submission)
         while True:
-            async with self._seated(hand, shares=shares) as sandbox:
-                if await self._was_cancelled(delivery.task_id):
-                    return None
-                try:
-                    return await self._simulate(hand, submission, sandbox)
-                except _HeldUp:
-                    shares = False
+            try:
+                return await self._try(hand, submission, need)
+            except NeedsMoreError as exc:
+                need = msgspec.structs.replace(
+                    need, memory_mb=exc.memory_mb, is_short=False, is_long=True
+                )
+            except _HeldUp:
+                need = msgspec.structs.replace(need, is_short=False)
+
+    async def _try(self, hand: Hand, submission: Submission, need: Need) -> Finished | None:
+        shares = need.is_short and self._seats.rides > 1
+        async with (
+            self._placement.room_for(need) as room,
+            self._seated(hand, shares=shares) as sandbox,
+        ):
+            if await self._was_cancelled(hand.delivery.task_id):
+                return None
+            return await self._simulate(hand, submission, sandbox, room)
 
     async def _was_cancelled(self, task_id: str) -> bool:
         """Whether a cancel overtook the delivery; its id may have a new task since."""
@@ -185,13 +205,15 @@ class Worker:
             yield sandbox
         finally:
             hand.sandbox = None
+            if sandbox.unfit_for:
+                await sandbox.kill()  # its memory is free before somebody else is granted it
             self._pool.give_back(sandbox)
 
     async def _simulate(
-        self, hand: Hand, submission: Submission, sandbox: Sandbox
+        self, hand: Hand, submission: Submission, sandbox: Sandbox, room: Room
     ) -> Finished | None:
         timeout_s = submission.timeout_s or self._settings.task_timeout_s
-        hand.job = _job(submission)
+        hand.job = _job(submission, room)
         try:
             outcome = await sandbox.run(
                 hand.job, timeout_s=timeout_s, on_start=lambda: self._show_as_running(hand)
@@ -201,9 +223,11 @@ class Worker:
         except SandboxDiedError as exc:
             if exc.reason == "bystander":
                 raise _HeldUp from exc
-            return self._after_death(hand, submission, exc)
+            return self._after_death(hand, submission, exc, room)
         finally:
             self._running.pop(hand.delivery.task_id, None)
+        if outcome.needs_mb:
+            raise NeedsMoreError(outcome.needs_mb)
         self._take_note(hand)
         if outcome.error:
             return self._failed(hand, submission, outcome.error)
@@ -217,14 +241,13 @@ class Worker:
         return Finished(task=task, outcome=outcome)
 
     def _after_death(
-        self, hand: Hand, submission: Submission, death: SandboxDiedError
+        self, hand: Hand, submission: Submission, death: SandboxDiedError, room: Room
     ) -> Finished | None:
         """Decide on a task whose sandbox died under it."""
         if death.reason == "cancelled":
             return None
         if death.reason == "memory":
-            limit_mb = self._settings.memory_per_sandbox_mb
-            return self._failed(hand, submission, out_of_memory(limit_mb))
+            return self._failed(hand, submission, out_of_memory(room.memory_mb))
         delay_s = fate.retry_after_death(
             hand.delivery, death.reason, max_attempts=self._settings.max_attempts
         )
@@ -281,7 +304,7 @@ class Worker:
         return Finished(task=task)
 
 
-def _job(submission: Submission) -> Job:
+def _job(submission: Submission, room: Room) -> Job:
     return Job(
         qc=submission.qc,
         shots=submission.shots,
@@ -293,4 +316,5 @@ def _job(submission: Submission) -> Job:
         noise_model=submission.noise_model,
         observables=submission.observables,
         parameters=submission.parameters,
+        room=room,
     )
