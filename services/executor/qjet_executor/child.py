@@ -256,14 +256,22 @@ class _Channel(asyncio.Protocol):
         self._on_frame = on_frame
         self._transport: asyncio.Transport | None = None
         self._buffer = bytearray()
+        self._outgoing: list[bytes] = []
         self.is_closed = asyncio.Event()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
 
     def send(self, job: Job) -> None:
+        """Send a job, together with all others that come before anything else happens."""
+        if not self._outgoing:
+            asyncio.get_running_loop().call_soon(self._flush)
+        self._outgoing.append(frame(job))
+
+    def _flush(self) -> None:
         if self._transport and not self._transport.is_closing():
-            self._transport.write(frame(job))
+            self._transport.write(b"".join(self._outgoing))
+        self._outgoing.clear()
 
     def data_received(self, data: bytes) -> None:
         self._buffer += data

@@ -28,11 +28,19 @@ class Placement:
         self._plan = plan
         self._budget = Budget(plan)
         self._cores = Cores(cores)
+        self._own_room = Room(memory_mb=plan.own_mb, most_mb=plan.most_mb, threads=1)
 
     @property
     def is_tight(self) -> bool:
         """Whether there was not enough memory for some task, and none has become free since."""
         return self._budget.is_tight
+
+    def own_room(self, need: Need) -> Room | None:
+        """Return the room of a task that takes no memory but its sandbox's own, nor threads."""
+        if need.is_long or need.memory_mb is None:
+            return None
+        granted_mb = self._plan.grant_mb(need.memory_mb, may_fall_back=need.may_fall_back)
+        return self._own_room if granted_mb <= self._plan.own_mb else None
 
     @asynccontextmanager
     async def room_for(self, need: Need) -> AsyncIterator[Room]:

@@ -86,10 +86,16 @@ class Pool:
         A job that is short `shares` its sandbox with others of its kind. Where none is to be had,
         this waits.
         """
-        while (sandbox := self._free(lane, shares=shares) or self._shared(shares=shares)) is None:
+        while (sandbox := self.take_now(lane, shares=shares)) is None:
             self._freed.clear()
             await self._freed.wait()
-        self._busy[sandbox].riders += 1
+        return sandbox
+
+    def take_now(self, lane: str = DEFAULT_LANE, *, shares: bool = False) -> Sandbox | None:
+        """Take a sandbox as `take` does, if one is to be had."""
+        sandbox = self._free(lane, shares=shares) or self._shared(shares=shares)
+        if sandbox is not None:
+            self._busy[sandbox].riders += 1
         return sandbox
 
     def _free(self, lane: str, *, shares: bool) -> Sandbox | None:

@@ -6,8 +6,8 @@ settled before one is taken.
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Final
 
 import msgspec
@@ -179,35 +179,42 @@ class Worker:
                 need = msgspec.structs.replace(need, is_short=False)
 
     async def _try(self, hand: Hand, submission: Submission, need: Need) -> Finished | None:
+        if (room := self._placement.own_room(need)) is not None:
+            return await self._seat(hand, submission, need, room)
+        async with self._placement.room_for(need) as room:
+            return await self._seat(hand, submission, need, room)
+
+    async def _seat(
+        self, hand: Hand, submission: Submission, need: Need, room: Room
+    ) -> Finished | None:
+        """Run it in a sandbox that it has for itself or, where it is short, shares with others."""
         shares = need.is_short and self._seats.rides > 1
-        async with (
-            self._placement.room_for(need) as room,
-            self._seated(hand, shares=shares) as sandbox,
-        ):
+        lane = hand.delivery.lane
+        sandbox = self._pool.take_now(lane, shares=shares) or await self._free_one(
+            lane, shares=shares
+        )
+        hand.sandbox = sandbox
+        try:
             if await self._was_cancelled(hand.delivery.task_id):
                 return None
             return await self._simulate(hand, submission, sandbox, room)
-
-    async def _was_cancelled(self, task_id: str) -> bool:
-        """Whether a cancel overtook the delivery; its id may have a new task since."""
-        return self.hands.is_cancelled(task_id) and await self._results.exist(task_id)
-
-    @asynccontextmanager
-    async def _seated(self, hand: Hand, *, shares: bool) -> AsyncIterator[Sandbox]:
-        """Give the task a sandbox; where none gets free soon, somebody else may have one."""
-        try:
-            async with asyncio.timeout(_SEAT_PATIENCE_S):
-                sandbox = await self._pool.take(hand.delivery.lane, shares=shares)
-        except TimeoutError as exc:
-            raise HandBack("not_started", "No sandbox was free.") from exc
-        hand.sandbox = sandbox
-        try:
-            yield sandbox
         finally:
             hand.sandbox = None
             if sandbox.unfit_for:
                 await sandbox.kill()  # its memory is free before somebody else is granted it
             self._pool.give_back(sandbox)
+
+    async def _free_one(self, lane: str, *, shares: bool) -> Sandbox:
+        """Wait for a sandbox; where none gets free soon, somebody else may have one."""
+        try:
+            async with asyncio.timeout(_SEAT_PATIENCE_S):
+                return await self._pool.take(lane, shares=shares)
+        except TimeoutError as exc:
+            raise HandBack("not_started", "No sandbox was free.") from exc
+
+    async def _was_cancelled(self, task_id: str) -> bool:
+        """Whether a cancel overtook the delivery; its id may have a new task since."""
+        return self.hands.is_cancelled(task_id) and await self._results.exist(task_id)
 
     async def _simulate(
         self, hand: Hand, submission: Submission, sandbox: Sandbox, room: Room
