@@ -10,7 +10,7 @@ import httpx
 import msgspec
 import stamina
 
-from qjet_shared.messages import Accepted, Problem, Submission, Task
+from qjet_shared.messages import Accepted, Problem, Task
 
 DEFAULT_URL: Final = "http://127.0.0.1:8000"
 _LONGEST_POLL_S: Final = 30.0
@@ -73,7 +73,7 @@ class Client:
         self._http.close()
 
     def submit(self, qc: str, **options: Any) -> str:
-        """Hand in OpenQASM with any of `Submission`'s fields; return the task id.
+        """Hand in OpenQASM with any other field of a submission; return the task id.
 
         A submission whose answer is lost is sent again, and is still one task.
 
@@ -81,7 +81,7 @@ class Client:
             RequestError: the submission was refused.
             UnreachableError: no answer, again and again; the task may or may not exist.
         """
-        body = msgspec.json.encode(Submission(qc=qc, **options))
+        body = msgspec.json.encode({"qc": qc, **options})
         headers = {"Content-Type": "application/json", "Idempotency-Key": str(uuid4())}
         return self._ask_again(Accepted, "POST", "/tasks", content=body, headers=headers).task_id
 

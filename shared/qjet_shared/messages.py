@@ -39,6 +39,7 @@ UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What decoding a message may raise that somebody else has put in its place."""
 
 FINAL_STATUSES: Final = frozenset({"completed", "error", "cancelled"})
+DEFAULT_SHOTS: Final = 1024
 LARGEST_SEED: Final = 2**63 - 1
 """Aer takes a signed 64-bit seed and refuses more with a bare `TypeError`."""
 
@@ -71,7 +72,7 @@ class Submission(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, 
             examples=[BELL_QASM],
         ),
     ]
-    shots: Annotated[int, Meta(ge=1, description="How often to run and measure.")] = 1024
+    shots: Annotated[int, Meta(ge=1, description="How often to run and measure.")] = DEFAULT_SHOTS
     seed: Annotated[
         Annotated[int, Meta(ge=0, le=LARGEST_SEED)] | None,
         Meta(description="Seed of Aer's random numbers: the same seed gives the same counts."),

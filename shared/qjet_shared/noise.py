@@ -3,9 +3,12 @@
 Source: `NoiseModel.to_dict` of qiskit-aer, for `errors`.
 """
 
-from typing import Annotated
+from typing import Annotated, Final
 
 from msgspec import Meta, Struct
+
+MOST_QUBITS: Final = 4
+"""An error on more has matrices of a million elements."""
 
 Probability = Annotated[float, Meta(ge=0, le=1)]
 PositiveSeconds = Annotated[float, Meta(gt=0)]
@@ -15,7 +18,13 @@ Matrix = Annotated[
     tuple[Annotated[tuple[Complex, ...], Meta(max_length=16)], ...],
     Meta(min_length=2, max_length=16),
 ]
-Qubits = Annotated[tuple[Annotated[int, Meta(ge=0)], ...], Meta(min_length=1, max_length=4)]
+Qubits = Annotated[
+    tuple[Annotated[int, Meta(ge=0)], ...], Meta(min_length=1, max_length=MOST_QUBITS)
+]
+Places = Annotated[
+    tuple[Annotated[int, Meta(ge=0, le=MOST_QUBITS - 1)], ...],
+    Meta(min_length=1, max_length=MOST_QUBITS),
+]
 Name = Annotated[str, Meta(min_length=1, max_length=64)]
 
 
@@ -65,7 +74,7 @@ class Step(_Part, frozen=True):
     """One instruction of an error: pauli, kraus, unitary, reset, or a gate without angles."""
 
     name: Name
-    qubits: Qubits
+    qubits: Annotated[Places, Meta(description="Counted among the qubits of the gate, from 0.")]
     params: Annotated[
         tuple[Annotated[str, Meta(max_length=4)] | Matrix, ...],
         Meta(max_length=256, description="A Pauli string, or matrices with [re, im] as elements."),

@@ -8,6 +8,8 @@ from typing import Annotated, Final, Literal
 from msgspec import Meta, Struct
 
 Precision = Literal["double", "single"]
+MpsSampling = Literal["mps_heuristic", "mps_apply_measure", "mps_probabilities"]
+StabilizerSampling = Literal["resampled_metropolis", "metropolis", "norm_estimation"]
 
 _OWNERS: Final = {
     "matrix_product_state": "matrix_product_state",
@@ -30,12 +32,10 @@ class MethodOptions(
         Meta(description="Coefficients are dropped while their squares add up to less. 1e-16."),
     ] = None
     mps_sample_measure_algorithm: Annotated[
-        Literal["mps_heuristic", "mps_apply_measure", "mps_probabilities"] | None,
-        Meta(description="How shots are sampled."),
+        MpsSampling | None, Meta(description="How shots are sampled.")
     ] = None
     extended_stabilizer_sampling_method: Annotated[
-        Literal["resampled_metropolis", "metropolis", "norm_estimation"] | None,
-        Meta(description="How shots are sampled."),
+        StabilizerSampling | None, Meta(description="How shots are sampled.")
     ] = None
     extended_stabilizer_approximation_error: Annotated[
         Annotated[float, Meta(ge=1e-6, le=1)] | None,

@@ -7,21 +7,31 @@ first character, since no OpenQASM program starts with a JSON bracket or quote.
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, get_args
+from typing import Any, Final, get_args
 
 import msgspec
-from msgspec import Struct
+from msgspec import UNSET, Raw, Struct, UnsetType
 
 from qjet_shared.errors import FieldError, InvalidJsonError
-from qjet_shared.messages import Method, Submission
-from qjet_shared.options import misplaced
+from qjet_shared.messages import DEFAULT_SHOTS, Method, Submission
+from qjet_shared.options import MpsSampling, Precision, StabilizerSampling, misplaced
 from qjet_shared.settings import Count, Seconds
 
 _DECODER = msgspec.json.Decoder(Submission)
 _FIELD_IN_MESSAGE = re.compile(r"`\$\.(\w+)")
 _MOST_SHOWN = 20
 _LONGEST_SHOWN = 200
+_LONGEST_KEY = 40
 _JSON_STARTS = b'{["'
+_ONE_OF_ITS_KEYS = re.compile(r"`\$(?:\[(\d+)\])?(?:\[\.\.\.\])?`$")
+"""How msgspec tells of an object's key or value: by the object's place, and not by the key."""
+
+_CHOICES: Final = {
+    "method": Method,
+    "precision": Precision,
+    "mps_sample_measure_algorithm": MpsSampling,
+    "extended_stabilizer_sampling_method": StabilizerSampling,
+}
 
 
 class Limits(Struct, frozen=True, kw_only=True):
@@ -31,12 +41,23 @@ class Limits(Struct, frozen=True, kw_only=True):
     max_timeout_s: Seconds = 3600.0
     max_points: Count = 10_000
 
+    @property
+    def default_shots(self) -> int:
+        """How often a circuit is run whose submission does not say."""
+        return min(DEFAULT_SHOTS, self.max_shots)
+
+
+class _Shots(Struct):
+    """Whether a submission says how many shots it wants."""
+
+    shots: Raw | UnsetType = UNSET
+
 
 def read_payload(payload: bytes, limits: Limits) -> Submission:
     """Read a NATS payload: a JSON submission or bare OpenQASM. Raises as `read_json`."""
     if payload.lstrip()[:1] in _JSON_STARTS and payload.strip():
         return read_json(payload, limits)
-    return _within(limits, Submission(qc=_read_text(payload)))
+    return _within(limits, Submission(qc=_read_text(payload), shots=limits.default_shots))
 
 
 def read_json(body: bytes, limits: Limits) -> Submission:
@@ -48,9 +69,18 @@ def read_json(body: bytes, limits: Limits) -> Submission:
     """
     try:
         with _as_invalid_json(body):
-            return _within(limits, _DECODER.decode(body))
+            return _within(limits, _defaulted(_DECODER.decode(body), body, limits))
     except msgspec.ValidationError as exc:
         raise FieldError(_field_errors(_loosely(body), str(exc))) from exc
+
+
+def _defaulted(submission: Submission, body: bytes, limits: Limits) -> Submission:
+    """Return the submission with no more shots than are allowed, unless it asks for them."""
+    if limits.default_shots == DEFAULT_SHOTS or submission.shots != DEFAULT_SHOTS:
+        return submission
+    if msgspec.json.decode(body, type=_Shots).shots is not UNSET:
+        return submission
+    return msgspec.structs.replace(submission, shots=limits.default_shots)
 
 
 def _loosely(body: bytes) -> Any:
@@ -134,7 +164,7 @@ def _field_errors(data: Any, first: str) -> list[tuple[str, str]]:
         try:
             msgspec.convert(data[name], fields[name].type)
         except msgspec.ValidationError as exc:
-            errors.append((name, _value_trouble(name, str(exc))))
+            errors.append((name, _value_trouble(name, data[name], fields[name].type, str(exc))))
     shown = [(name[:_LONGEST_SHOWN], text[:_LONGEST_SHOWN]) for name, text in sorted(errors)]
     if len(shown) > _MOST_SHOWN:
         rest = ("", f"and {len(shown) - _MOST_SHOWN} more fields are wrong")
@@ -142,7 +172,28 @@ def _field_errors(data: Any, first: str) -> list[tuple[str, str]]:
     return shown or [("", first[:_LONGEST_SHOWN])]
 
 
-def _value_trouble(name: str, message: str) -> str:
-    if name == "method" and message.startswith("Invalid enum value"):
-        return f"{message}; one of {', '.join(get_args(Method))}"
-    return message.replace("`$", f"`{name}")
+def _value_trouble(name: str, value: Any, kind: Any, message: str) -> str:
+    """Say what is wrong with a value and where, in more words than msgspec."""
+    if keyed := _trouble_of_key(name, value, kind, message):
+        return keyed
+    placed = message.replace("`$", f"`{name}")
+    if message.startswith("Invalid enum value"):
+        option = re.split(r"\W", placed.rstrip("`"))[-1] if "`" in placed else name
+        return f"{placed}; one of {', '.join(get_args(_CHOICES[option]))}"
+    return placed
+
+
+def _trouble_of_key(name: str, value: Any, kind: Any, message: str) -> str:
+    """Name the key, in an object or in one of a list's, that msgspec does not; else nothing."""
+    found = _ONE_OF_ITS_KEYS.search(message)
+    members = value[int(found[1])] if found and found[1] else value
+    if not found or not isinstance(members, dict):
+        return ""
+    place = f"{name}[{found[1]}]" if found[1] else name
+    for key, member in members.items():
+        try:
+            msgspec.convert({key: member}, kind)
+        except msgspec.ValidationError as exc:
+            reason, _, _ = str(exc).partition(" - at ")
+            return f"{place}.{key[:_LONGEST_KEY]}: {reason}"
+    return ""

@@ -205,6 +205,10 @@ def qerror(**fields):
     return {"errors": [{"type": "roerror", "probabilities": [[1, 0], [0, 1]]}, {**entry, **fields}]}
 
 
+ONE = [[1, 0], [0, 1]]
+THREE = [[1, 0, 0], [0, 1, 0], [0, 0, 1]]
+
+
 def step(**fields):
     return qerror(instructions=[[{"qubits": [0], **fields}]])
 
@@ -216,12 +220,17 @@ def step(**fields):
         (qerror(operations=["hadamard"]), "'hadamard'"),
         (qerror(gate_qubits=[[0, 1]]), "Number of qubits"),
         (step(name="pauli", params=["Q"]), "Q"),
-        (step(name="pauli", params=["XX"]), "arguments"),
-        (step(name="pauli"), "missing"),
+        (step(name="pauli", params=["XX"]), "one string of 1 letters"),
+        (step(name="pauli"), "one string of 1 letters"),
         (step(name="unitary", params=[[[1, 1], [1, 1]]]), "not unitary"),
-        (step(name="unitary", params=[[[1, 0], [1]]]), ""),
+        (step(name="unitary", params=[[[1, 0], [1]]]), "one 2 x 2 matrix"),
+        (step(name="unitary", params=["X"]), "one 2 x 2 matrix"),
+        (step(name="kraus", params=["X"]), "2 x 2 matrices"),
+        (step(name="kraus", params=[[[1, 0, 0], [0, 1]]]), "2 x 2 matrices"),
+        (step(name="kraus", params=[THREE]), "2 x 2 matrices"),
+        (qerror(instructions=[[{"name": "kraus", "qubits": [0, 1], "params": [ONE]}]]), "4 x 4"),
         (step(name="kraus", params=[[[1, 0], [0, 1]], [[1, 0], [0, 0]]]), "no channel"),
-        (step(name="kraus"), ""),
+        (step(name="kraus"), "2 x 2 matrices"),
         (step(name="rx", params=["1"]), "'rx'"),
         (step(name="measure"), "'measure'"),
         (step(name="wat"), "'wat'"),

@@ -92,7 +92,8 @@ def test_the_gateways_limits_are_in_the_document():
 def test_another_gateways_limits_do_not_leak_into_this_one():
     """Each document is its own."""
     other = document(Limits(max_shots=9))
-    assert other["components"]["schemas"]["Submission"]["properties"]["shots"]["maximum"] == 9
+    shots = other["components"]["schemas"]["Submission"]["properties"]["shots"]
+    assert (shots["maximum"], shots["default"]) == (9, 9)
     properties = document(LIMITS)["components"]["schemas"]["Submission"]["properties"]
     assert properties["shots"]["maximum"] == 12_345
 

@@ -12,6 +12,18 @@ pytestmark = pytest.mark.unit
 LIMITS = Limits(max_shots=1_000_000, max_timeout_s=3600.0)
 QASM = "OPENQASM 3; qubit q; bit c; c = measure q;"
 
+FAR_AWAY = {
+    "errors": [
+        {
+            "type": "qerror",
+            "operations": ["x"],
+            "instructions": [[{"name": "x", "qubits": [10**9]}]],
+            "probabilities": [1],
+        }
+    ]
+}
+"""An error on a qubit that no gate has."""
+
 
 def body(**fields):
     return msgspec.json.encode({"qc": QASM, **fields})
@@ -106,11 +118,16 @@ def test_the_missing_circuit_is_named():
         ("parameters", "a", "got `str`"),
         ("parameters", [], "length >= 1"),
         ("parameters", [1], "parameters[0]"),
-        ("parameters", {"theta": "x"}, "got `str`"),
+        ("parameters", {"theta": "1+2j"}, "parameters.theta: Expected `float`, got `str`"),
+        (
+            "parameters",
+            {"a": 1, "theta": [1, 2]},
+            "parameters.theta: Expected `float`, got `array`",
+        ),
         ("parameters", {"theta": None}, "got `null`"),
         ("parameters", {"theta": True}, "got `bool`"),
         ("parameters", {"": 1}, "length >= 1"),
-        ("parameters", [{"theta": 1}, {"theta": [1]}], "parameters[1]"),
+        ("parameters", [{"theta": 1}, {"phi": 1, "theta": [1]}], "parameters[1].theta: "),
         ("parameters", [{}] * 10_001, "at most 10000 points"),
         ("noise_model", 5, "got `int`"),
         ("noise_model", {"depolarising": {}}, "unknown field `depolarising`"),
@@ -119,16 +136,21 @@ def test_the_missing_circuit_is_named():
         ("noise_model", {"thermal_relaxation": {"t1_s": 1}}, "`t2_s`"),
         ("noise_model", {"thermal_relaxation": {"t1_s": 1, "t2_s": 3}}, "at most 2 * t1_s"),
         ("noise_model", {"errors": [{"type": "plerror"}]}, "noise_model.errors[0].type"),
+        ("noise_model", FAR_AWAY, "noise_model.errors[0].instructions[0][0].qubits[0]"),
         ("observables", "ZZ", "got `str`"),
         ("observables", {}, "length >= 1"),
         ("observables", [], "length >= 1"),
         ("observables", {"ZQ": 1}, "^[IXYZ]+$"),
         ("observables", {"ZZ": "1"}, "got `str`"),
         ("observables", {"ZZ": 1e13}, "<= 1000000000000"),
-        ("observables", [{"Z": 1}, {"": 1}], "`observables[1]`"),
-        ("precision", "half", "'half'"),
+        ("observables", [{"Z": 1}, {"": 1}], "observables[1]."),
+        ("observables", {"ZZ": 1, "ZQ": 1}, "observables.ZQ: "),
+        ("observables", {"ZZ": [0, 1]}, "observables.ZZ: Expected `float`, got `array`"),
+        ("precision", "half", "'half'; one of double, single"),
         ("method_options", {"wat": 1}, "unknown field `wat`"),
         ("method_options", {"fusion_enable": 1}, "method_options.fusion_enable"),
+        ("method_options", {"mps_sample_measure_algorithm": "x"}, "one of mps_heuristic"),
+        ("method_options", {"extended_stabilizer_sampling_method": "x"}, "one of resampled"),
         ("method_options", {"fusion_max_qubit": 99}, "<= 8"),
         (
             "method_options",
@@ -340,7 +362,12 @@ def test_bare_text_that_is_no_utf8_is_placed():
         read_payload(b"OPENQASM 3; \xff", LIMITS)
 
 
-def test_bare_text_is_held_to_the_same_limits():
-    """The default number of shots may be more than an operator allows."""
-    with pytest.raises(FieldError, match="at most 10"):
-        read_payload(QASM.encode(), Limits(max_shots=10))
+@pytest.mark.parametrize(("most", "shots"), [(10, 10), (1023, 1023), (1024, 1024), (5000, 1024)])
+def test_who_does_not_say_how_many_shots_gets_no_more_than_are_allowed(most, shots):
+    """As JSON or as bare OpenQASM; whoever asks for too many is still told so."""
+    limits = Limits(max_shots=most)
+    assert read_payload(QASM.encode(), limits).shots == shots
+    assert read_payload(body(), limits).shots == shots
+    assert read_json(body(memory=True), limits).shots == shots
+    if most < 1024:
+        assert "at most" in field_errors(body(shots=1024), limits)["shots"]

@@ -126,19 +126,40 @@ def _operation(step: Step) -> Instruction:
     if step.name == "reset":
         return Reset()
     if step.name == "pauli":
-        return PauliGate(*step.params)
+        return _pauli(step)
     if step.name == "unitary":
-        (matrix,) = step.params
-        return UnitaryGate(_array(matrix), label=step.label)
+        return UnitaryGate(_matrices(step)[0], label=step.label)
     if step.name == "kraus":
-        matrices = [_array(matrix) for matrix in step.params]
-        if not Kraus(matrices).is_cptp():
-            raise ValueError("the Kraus matrices are no channel: they do not preserve the trace")
-        return Instruction("kraus", len(step.qubits), 0, matrices)
+        return _kraus(step)
     gate = get_standard_gate_name_mapping().get(step.name)
     if gate is None or gate.num_clbits or gate.params or step.params:
         raise ValueError(f"{step.name!r} cannot be part of an error")
     return gate
+
+
+def _pauli(step: Step) -> Instruction:
+    letters = step.params[0] if len(step.params) == 1 else None
+    if not isinstance(letters, str) or len(letters) != len(step.qubits):
+        raise ValueError(f"pauli needs one string of {len(step.qubits)} letters as `params`")
+    return PauliGate(letters)
+
+
+def _kraus(step: Step) -> Instruction:
+    matrices = _matrices(step)
+    if not Kraus(matrices).is_cptp():
+        raise ValueError("the Kraus matrices are no channel: they do not preserve the trace")
+    return Instruction("kraus", len(step.qubits), 0, matrices)
+
+
+def _matrices(step: Step) -> list[Any]:
+    """Return the matrices in `params`, each as large as the step's qubits need."""
+    size = 2 ** len(step.qubits)
+    is_one = step.name == "unitary"
+    right = [not isinstance(m, str) and {len(m), *map(len, m)} == {size} for m in step.params]
+    if not right or not all(right) or (is_one and len(right) > 1):
+        wanted = f"one {size} x {size} matrix" if is_one else f"{size} x {size} matrices"
+        raise ValueError(f"{step.name} on {len(step.qubits)} qubits needs {wanted} as `params`")
+    return [_array(matrix) for matrix in step.params]
 
 
 def _array(matrix: Any) -> np.ndarray[Any, np.dtype[np.complex128]]:

@@ -21,7 +21,7 @@ async def serve(settings: GatewaySettings, instance: str, stop: asyncio.Event) -
     metrics = GatewayMetrics()
     broker = Broker(settings.nats_url, name=instance)
     cluster = Cluster(broker)
-    reader = Reader(broker, cluster)
+    reader = Reader(broker, cluster, settings.limits)
     api = Api(
         broker=broker,
         reader=reader,

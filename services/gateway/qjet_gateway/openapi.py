@@ -31,7 +31,7 @@ def document(limits: Limits) -> dict[str, Any]:
     """Return the whole document, with this gateway's limits in it."""
     _, schemas = msgspec.json.schema_components(_TYPES, ref_template=_REF)
     properties = schemas["Submission"]["properties"]
-    properties["shots"]["maximum"] = limits.max_shots
+    properties["shots"] |= {"maximum": limits.max_shots, "default": limits.default_shots}
     properties["parameters"]["description"] += f" At most {limits.max_points} here."
     properties["timeout_s"]["description"] += f" At most {limits.max_timeout_s:g} here."
     return {

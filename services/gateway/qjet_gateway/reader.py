@@ -7,6 +7,7 @@ Only the bucket makes a state final: that is where the first one wins.
 
 import asyncio
 import logging
+from contextlib import suppress
 from typing import Any, Final
 
 import msgspec
@@ -40,9 +41,10 @@ class Found(Struct, frozen=True, kw_only=True):
 class Reader:
     """Reads tasks; writes nothing."""
 
-    def __init__(self, broker: Broker, cluster: Cluster) -> None:
+    def __init__(self, broker: Broker, cluster: Cluster, limits: Limits) -> None:
         self._broker = broker
         self._cluster = cluster
+        self._limits = limits
 
     async def read(self, task_id: str) -> Found | None:
         """Return the task as it is now, or None if there is none.
@@ -130,7 +132,7 @@ class Reader:
         return _not_yet_final(task_id, msg)
 
     def _unfinished(self, task_id: str, msg: Msg) -> Found:
-        submission = _readable(msg.data)
+        submission = _readable(msg.data, self._limits)
         running = self._cluster.running(task_id)
         task = Task(
             task_id=task_id,
@@ -183,9 +185,9 @@ def _not_yet_final(task_id: str, msg: Msg) -> Found:
     return Found(body=msgspec.json.encode(shown), is_final=False, digest=_digest(msg))
 
 
-def _readable(payload: bytes) -> Submission | None:
+def _readable(payload: bytes, limits: Limits) -> Submission | None:
     """Read a submission for display; an executor will say what is wrong with it."""
-    try:
-        return read_payload(payload, _NO_LIMITS)
-    except QjetError:
-        return None
+    for allowed in (limits, _NO_LIMITS):
+        with suppress(QjetError):
+            return read_payload(payload, allowed)
+    return None
