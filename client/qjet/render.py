@@ -83,7 +83,8 @@ def _show_counts(task: Task, counts: dict[str, int], console: Console) -> None:
 
 
 def _show_summary(what: str, task: Task, console: Console) -> None:
-    seconds = f", {task.timings.simulate:.3f} s" if task.timings else ""
+    timings = task.timings
+    seconds = f", {timings.simulate + timings.count:.3f} s" if timings else ""
     console.print(
         f"{what}, method {task.method}{seconds}, task {task.task_id}",
         style="dim",

@@ -169,12 +169,18 @@ class TaskError(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Timings(Struct, frozen=True, kw_only=True):
-    """Seconds spent in each phase of a task's last attempt."""
+    """Seconds spent in each phase of a task's last attempt; zero where there was none.
 
-    queue: float = 0.0
-    parse: float = 0.0
-    transpile: float = 0.0
-    simulate: float = 0.0
+    A circuit that its sandbox has kept from an earlier task is not parsed or transpiled again.
+    """
+
+    queue: Annotated[float, Meta(description="From submission until a sandbox took it.")] = 0.0
+    parse: Annotated[float, Meta(description="Reading the OpenQASM.")] = 0.0
+    transpile: Annotated[
+        float, Meta(description="Setting up Aer, and bringing the circuit to its gates.")
+    ] = 0.0
+    simulate: Annotated[float, Meta(description="In Aer.")] = 0.0
+    count: Annotated[float, Meta(description="Counting outcomes and writing them as JSON.")] = 0.0
 
 
 class Expectation(Struct, frozen=True, kw_only=True):
@@ -223,7 +229,9 @@ class Task(Struct, frozen=True, kw_only=True):
     finished_at: datetime | None = None
     attempts: Annotated[int, Meta(description="How often it was started.")] = 0
     executor: str | None = None
-    timings: Timings | None = None
+    timings: Annotated[
+        Timings | None, Meta(description="Null where its sandbox came to no end of it.")
+    ] = None
     memory: Annotated[
         tuple[str | tuple[str, ...], ...] | UnsetType,
         Meta(description="Each shot's outcome, where asked for; of a sweep, a list for each."),

@@ -57,7 +57,7 @@ async def test_bare_openqasm_becomes_counts_in_the_bucket(executor, nc: NatsClie
     assert set(task["result"]) == {"00", "11"}
     assert sum(task["result"].values()) == 1024
     assert (task["attempts"], task["shots"]) == (1, 1024)
-    assert set(task["timings"]) == {"queue", "parse", "transpile", "simulate"}
+    assert set(task["timings"]) == {"queue", "parse", "transpile", "simulate", "count"}
     await wait_until(
         lambda: _is_empty(nc, "QJET_TASKS"), "the task is acknowledged and leaves the stream"
     )
@@ -376,8 +376,8 @@ async def test_metrics_are_set_by_real_tasks(executor, nc: NatsClient):
     assert metric(text, 'qjet_tasks_finished_total{outcome="error"}') == 1
     assert metric(text, 'qjet_task_errors_total{code="no_measurements"}') == 1
     assert metric(text, 'qjet_tasks_submitted_total{source="subject"}') == 2
-    for phase in ("queue", "parse", "transpile", "simulate"):
-        assert metric(text, f'qjet_task_phase_seconds_count{{phase="{phase}"}}') == 1
+    for phase in ("queue", "parse", "transpile", "simulate", "count", "deliver"):
+        assert metric(text, f'qjet_task_phase_seconds_count{{phase="{phase}"}}') == 2
     assert 'qjet_build_info{service="executor"' in text
     await wait_until(
         lambda: metric(executor.get("/metrics").decode(), 'qjet_sandboxes{state="idle"}') == 2,

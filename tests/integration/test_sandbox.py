@@ -27,7 +27,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="module")]
 
 MEMORY_MB = 256
 LEFT_TO_THE_IMPORTER = " for uint i in [1:1] { x q[0]; }"
-"""What the reader of plain programs does not read: the importer then does, and takes more memory."""
+"""What the reader of plain programs does not read; the importer takes more memory for it all."""
 
 MAX_RESULT_MB = 100
 

@@ -36,7 +36,7 @@ OUTCOMES = st.builds(
     counts=st.binary(),
     memory=st.binary(),
     method=TEXT,
-    phases=st.builds(Phases, parse=SECONDS, transpile=SECONDS, simulate=SECONDS),
+    phases=st.builds(Phases, parse=SECONDS, transpile=SECONDS, simulate=SECONDS, count=SECONDS),
 )
 MESSAGES = JOBS | OUTCOMES | st.builds(Ready, trouble=TEXT)
 

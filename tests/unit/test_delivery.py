@@ -160,7 +160,7 @@ OUTCOME = Outcome(
     counts=b'{"0":3}',
     memory=b'["0","0","0"]',
     method="stabilizer",
-    phases=Phases(parse=0.1, transpile=0.2, simulate=0.3),
+    phases=Phases(parse=0.1, transpile=0.2, simulate=0.3, count=0.4),
 )
 
 
@@ -172,7 +172,7 @@ def test_a_completed_task_carries_counts_options_and_timings():
     assert (read.status, read.result, read.memory) == ("completed", {"0": 3}, ("0", "0", "0"))
     assert (read.shots, read.seed, read.tags, read.name) == (3, 4, ("a",), "n")
     assert read.timings.queue == pytest.approx(5, abs=1)
-    assert (read.timings.parse, read.timings.transpile, read.timings.simulate) == (0.1, 0.2, 0.3)
+    assert msgspec.structs.astuple(read.timings)[1:] == (0.1, 0.2, 0.3, 0.4)
     assert read.attempts == 1
     assert read.error is None
 
@@ -189,6 +189,20 @@ def test_a_failed_task_shows_its_errors_message():
     error = fate.time_limit(3)
     task = outcomes.failed(delivered(), SUBMISSION, error, executor="e", started_at=utc_now())
     assert (task.status, task.message, task.error) == ("error", error.message, error)
+
+
+@pytest.mark.parametrize("phases", [Phases(parse=0.1), None])
+def test_a_failed_task_says_what_its_sandbox_measured(phases):
+    """A sandbox that was ended has said nothing, and then there are no timings."""
+    task = outcomes.failed(
+        delivered(),
+        SUBMISSION,
+        fate.time_limit(3),
+        executor="e",
+        started_at=utc_now(),
+        phases=phases,
+    )
+    assert (task.timings.parse if task.timings else None) == (phases.parse if phases else None)
 
 
 def test_a_submission_that_could_not_be_read_still_makes_a_task():

@@ -7,7 +7,7 @@ import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
 from qjet_executor.delivery import Delivery
-from qjet_executor.protocol import Outcome
+from qjet_executor.protocol import Outcome, Phases
 from qjet_shared.messages import (
     Blob,
     LargeResult,
@@ -33,13 +33,13 @@ def completed(
     started_at: datetime,
 ) -> Task:
     """Build a completed task; counts and memory stay the JSON text the sandbox made."""
-    task = failed(delivery, submission, None, executor=executor, started_at=started_at)
-    phases = outcome.phases
-    timings = Timings(
-        queue=max(0.0, (started_at - delivery.created_at).total_seconds()),
-        parse=round(phases.parse, _MICROSECONDS),
-        transpile=round(phases.transpile, _MICROSECONDS),
-        simulate=round(phases.simulate, _MICROSECONDS),
+    task = failed(
+        delivery,
+        submission,
+        None,
+        executor=executor,
+        started_at=started_at,
+        phases=outcome.phases,
     )
     counts: Any = _counts(outcome)
     memory: Any = _raw(outcome.memory)
@@ -50,21 +50,25 @@ def completed(
         message="Task completed.",
         result=counts,
         method=outcome.method,
-        timings=timings,
         memory=memory,
         expectation_values=values,
     )
 
 
-def failed(
+def failed(  # noqa: PLR0913  # all by name
     delivery: Delivery,
     submission: Submission | None,
     error: TaskError | None,
     *,
     executor: str,
     started_at: datetime | None,
+    phases: Phases | None = None,
 ) -> Task:
-    """Build a task that ended with `error`; `submission` is None where it could not be read."""
+    """Build a task that ended with `error`; `submission` is None where it could not be read.
+
+    `phases` are None where no sandbox said how long they took.
+    """
+    timings = _timings(delivery, started_at, phases) if started_at and phases else None
     return Task(
         task_id=delivery.task_id,
         status="error",
@@ -80,6 +84,7 @@ def failed(
         finished_at=utc_now(),
         attempts=delivery.attempt if started_at else delivery.attempt - 1,
         executor=executor,
+        timings=timings,
     )
 
 
@@ -98,6 +103,14 @@ def large_part(outcome: Outcome) -> bytes:
         expectation_values=_raw(outcome.expectation_values),
     )
     return msgspec.json.encode(large)
+
+
+def _timings(delivery: Delivery, started_at: datetime, phases: Phases) -> Timings:
+    seconds = {
+        name: round(each, _MICROSECONDS) for name, each in msgspec.structs.asdict(phases).items()
+    }
+    waited_s = (started_at - delivery.created_at).total_seconds()
+    return Timings(queue=max(0.0, waited_s), **seconds)
 
 
 def _counts(outcome: Outcome) -> Raw:

@@ -47,11 +47,12 @@ class Job(Struct, frozen=True, kw_only=True):
 
 
 class Phases(Struct, frozen=True, kw_only=True):
-    """Seconds spent in each phase inside the sandbox."""
+    """Seconds spent in each phase inside the sandbox; `count` is counting and writing it down."""
 
     parse: float = 0.0
     transpile: float = 0.0
     simulate: float = 0.0
+    count: float = 0.0
 
 
 class Outcome(Struct, frozen=True, kw_only=True):

@@ -4,9 +4,8 @@ What is costly to make is made once per process: a simulator per setup; circuits
 where counts may be drawn from it, a circuit's distribution.
 """
 
-import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from math import ceil
@@ -21,9 +20,10 @@ from qjet_executor.circuits import measures, read_circuit
 from qjet_executor.diagnose import CircuitError, StateTooLargeError
 from qjet_executor.observables import Estimation
 from qjet_executor.parameters import points_of
-from qjet_executor.protocol import DEFAULT_MAX_RESULT_MB, Device, Job, Outcome, Phases, Room
+from qjet_executor.protocol import DEFAULT_MAX_RESULT_MB, Device, Job, Outcome, Room
 from qjet_executor.sampling import Distribution, Sampling, sampling_of
-from qjet_executor.simulator import Run, Setup, Simulator
+from qjet_executor.simulator import Experiment, Run, Setup, Simulator
+from qjet_executor.stopwatch import Stopwatch
 from qjet_shared.messages import BELL_QASM, Point, TaskError
 
 _JSON_STRING: Final = len('"",')
@@ -35,10 +35,9 @@ _LARGEST_CACHED_SOURCE: Final = 16_384
 
 @dataclass(kw_only=True)
 class Program:
-    """A circuit ready to run, and what is known of it. `phases` says what preparing it cost."""
+    """A circuit ready to run, and what is known of it."""
 
     circuit: QuantumCircuit
-    phases: Phases
     sampling: Sampling | None
     measures: bool = True
     distribution: Distribution | None = None
@@ -78,6 +77,7 @@ class Simulators:
         )
         self._max_result_mb = max_result_mb
         self._rng = np.random.default_rng()
+        self._watch = Stopwatch()
         self._simulator = lru_cache(_SIMULATORS)(lambda setup: Simulator(setup, device))
         self._prepared_before = lru_cache(_CACHED_CIRCUITS)(self._prepare)
 
@@ -96,6 +96,11 @@ class Simulators:
     def run(self, job: Job) -> Outcome:
         """Run `job` and say how it ended. Never raises for what a circuit can cause."""
         self._room = job.room or self._largest
+        self._watch = Stopwatch()
+        outcome = self._safely(job)
+        return msgspec.structs.replace(outcome, phases=self._watch.phases)
+
+    def _safely(self, job: Job) -> Outcome:
         try:
             return self._run(job)
         except StateTooLargeError as exc:
@@ -120,17 +125,16 @@ class Simulators:
             precision=job.precision,
             method_options=job.method_options,
         )
-        program, was_cached = self._program(job, setup)
-        points = points_of(program.circuit, job.parameters)
-        self._check_memory_of_shots(program.circuit, job, len(points))
-        tally, simulate_s = _timed(lambda: self._tally(program, job, setup, points))
-        phases = Phases() if was_cached else program.phases
+        program = self._program(job, setup)
+        with self._watch.phase("simulate"):
+            points = points_of(program.circuit, job.parameters)
+            self._check_memory_of_shots(program.circuit, job, len(points))
+            tally = self._tally(program, job, setup, points)
         return Outcome(
             counts=tally.counts,
             memory=tally.memory,
             expectation_values=tally.values,
             method=tally.method,
-            phases=Phases(parse=phases.parse, transpile=phases.transpile, simulate=simulate_s),
         )
 
     def _tally(self, program: Program, job: Job, setup: Setup, points: Sequence[Point]) -> Tally:
@@ -155,7 +159,8 @@ class Simulators:
         values: list[bytes] = []
         methods: set[str] = set()
         for found in self._simulator(setup).run(estimation.circuit, points, run):
-            values.append(msgspec.json.encode(estimation.read(found.data, job.shots)))
+            with self._watch.phase("count"):
+                values.append(msgspec.json.encode(estimation.read(found.data, job.shots)))
             methods.add(found.method)
         return _joined(values, job.parameters), _common(methods, job)
 
@@ -171,11 +176,12 @@ class Simulators:
         methods: set[str] = set()
         size = 0
         for counted in count(program, job, setup, points):
-            counts.append(msgspec.json.encode(counted.counts, order="sorted"))
-            size += len(counts[-1])
-            if job.memory:
-                memory.append(msgspec.json.encode(counted.memory))
-                size += len(memory[-1])
+            with self._watch.phase("count"):
+                counts.append(msgspec.json.encode(counted.counts, order="sorted"))
+                size += len(counts[-1])
+                if job.memory:
+                    memory.append(msgspec.json.encode(counted.memory))
+                    size += len(memory[-1])
             methods.add(counted.method)
             self._check_result(size, job)
         return (
@@ -206,11 +212,10 @@ class Simulators:
     ) -> Iterator[Counted]:
         """Draw counts from the circuit's distribution at each point."""
         for found in self._distributions(program, setup, points):
-            if job.memory:
-                memory = found.draw_each(job.shots, self._rng)
-                yield Counted(Counter(memory), memory, found.method)
-            else:
-                yield Counted(found.draw(job.shots, self._rng), [], found.method)
+            with self._watch.phase("count"):
+                memory = found.draw_each(job.shots, self._rng) if job.memory else []
+                counts = Counter(memory) if job.memory else found.draw(job.shots, self._rng)
+            yield Counted(counts, memory, found.method)
 
     def _distributions(
         self, program: Program, setup: Setup, points: Sequence[Point]
@@ -238,30 +243,25 @@ class Simulators:
         """Let Aer count."""
         run = Run(shots=job.shots, seed=job.seed, memory=job.memory, room=self._room)
         for experiment in self._simulator(setup).run(program.circuit, points, run):
-            memory = experiment.memory if job.memory else []
-            yield Counted(experiment.counts, memory, experiment.method)
+            with self._watch.phase("count"):
+                counted = _counted(experiment, job)
+            yield counted
 
-    def _program(self, job: Job, setup: Setup) -> tuple[Program, bool]:
-        """Return the prepared circuit, and whether it was prepared before."""
-        may_be_unmeasured = job.observables is not None
-        if len(job.qc) > _LARGEST_CACHED_SOURCE:
-            return self._prepare(job.qc, setup, may_be_unmeasured), False
-        hits = self._prepared_before.cache_info().hits
-        program = self._prepared_before(job.qc, setup, may_be_unmeasured)
-        return program, self._prepared_before.cache_info().hits > hits
+    def _program(self, job: Job, setup: Setup) -> Program:
+        """Return the prepared circuit, from before if it is there."""
+        is_kept = len(job.qc) <= _LARGEST_CACHED_SOURCE
+        prepare = self._prepared_before if is_kept else self._prepare
+        return prepare(job.qc, setup, job.observables is not None)
 
     def _prepare(self, source: str, setup: Setup, may_be_unmeasured: bool) -> Program:  # noqa: FBT001  # a key of the cache
-        circuit, parse_s = _timed(
-            lambda: read_circuit(
+        with self._watch.phase("parse"):
+            circuit = read_circuit(
                 source, memory_mb=self._room.memory_mb, may_be_unmeasured=may_be_unmeasured
             )
-        )
-        prepared, transpile_s = _timed(lambda: self._simulator(setup).prepare(circuit))
-        phases = Phases(parse=parse_s, transpile=transpile_s)
-        sampling = None if setup.noise_model else sampling_of(prepared, setup.method)
-        return Program(
-            circuit=prepared, phases=phases, sampling=sampling, measures=measures(prepared)
-        )
+        with self._watch.phase("transpile"):
+            prepared = self._simulator(setup).prepare(circuit)
+            sampling = None if setup.noise_model else sampling_of(prepared, setup.method)
+        return Program(circuit=prepared, sampling=sampling, measures=measures(prepared))
 
 
 def _joined(parts: list[bytes], parameters: Any) -> bytes:
@@ -275,8 +275,6 @@ def _common(methods: set[str], job: Job) -> str:
     return methods.pop() if len(methods) == 1 else job.method
 
 
-def _timed(work: Callable[[], Any]) -> tuple[Any, float]:
-    """Return what `work` returns, and the seconds it took."""
-    start = time.perf_counter()
-    value = work()
-    return value, time.perf_counter() - start
+def _counted(experiment: Experiment, job: Job) -> Counted:
+    memory = experiment.memory if job.memory else []
+    return Counted(experiment.counts, memory, experiment.method)

@@ -6,6 +6,7 @@ settled before one is taken.
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
@@ -22,7 +23,7 @@ from qjet_executor.hands import Hand, HandBack, Hands
 from qjet_executor.need import Need, need_of
 from qjet_executor.placement import NeedsMoreError, Placement
 from qjet_executor.pool import Pool
-from qjet_executor.protocol import Job, Outcome, Room
+from qjet_executor.protocol import Job, Outcome, Phases, Room
 from qjet_executor.refusals import out_of_memory
 from qjet_executor.results import Results
 from qjet_executor.seats import Seats
@@ -237,7 +238,7 @@ class Worker:
             raise NeedsMoreError(outcome.needs_mb)
         self._take_note(hand)
         if outcome.error:
-            return self._failed(hand, submission, outcome.error)
+            return self._failed(hand, submission, outcome.error, outcome.phases)
         task = outcomes.completed(
             hand.delivery,
             submission,
@@ -289,9 +290,11 @@ class Worker:
 
     async def _deliver(self, finished: Finished, digest: str) -> None:
         task = finished.task
+        start = time.perf_counter()
         if not await self._results.deliver(task, finished.outcome, digest):
             self._metrics.duplicates.inc()
             return
+        self._metrics.phase_s.labels("deliver").observe(time.perf_counter() - start)
         self._metrics.finished.labels(task.status).inc()
         if task.error:
             self._metrics.errors.labels(task.error.code).inc()
@@ -300,13 +303,20 @@ class Worker:
                 self._metrics.phase_s.labels(phase).observe(seconds)
         log.debug("task.finished", extra={"task_id": task.task_id, "status": task.status})
 
-    def _failed(self, hand: Hand, submission: Submission | None, error: TaskError) -> Finished:
+    def _failed(
+        self,
+        hand: Hand,
+        submission: Submission | None,
+        error: TaskError,
+        phases: Phases | None = None,
+    ) -> Finished:
         task = outcomes.failed(
             hand.delivery,
             submission,
             error,
             executor=self._instance,
             started_at=hand.started_at,
+            phases=phases,
         )
         return Finished(task=task)
 
