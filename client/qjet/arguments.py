@@ -1,6 +1,7 @@
 """The arguments that say how to run a circuit, and the submission's fields they stand for."""
 
 import argparse
+import math
 from pathlib import Path
 from typing import Any, get_args
 
@@ -18,14 +19,15 @@ def add_circuit_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument("--method", choices=get_args(Method), help="Aer's simulation method")
     command.add_argument("--timeout-s", type=float, metavar="S", help="wall time limit")
     command.add_argument("--memory", action="store_true", help="also return each shot's outcome")
-    command.add_argument(
+    values = command.add_mutually_exclusive_group()
+    values.add_argument(
         "--param",
         action=_AddParameter,
         dest="parameters",
         metavar="NAME=NUMBER",
         help="a number for an input of the circuit; repeatable",
     )
-    command.add_argument(
+    values.add_argument(
         "--sweep",
         type=_json_file,
         dest="parameters",
@@ -90,9 +92,8 @@ class _AddParameter(argparse.Action):
         option_string: str | None = None,
     ) -> None:
         name, _, number = values.partition("=")
-        before = getattr(namespace, self.dest)
         try:
-            after = {**(before if isinstance(before, dict) else {}), name: float(number)}
+            after = {**(getattr(namespace, self.dest) or {}), name: _finite(number)}
         except ValueError:
             parser.error(f"argument {option_string}: {values!r} is not of the form NAME=NUMBER")
         setattr(namespace, self.dest, after)
@@ -101,7 +102,19 @@ class _AddParameter(argparse.Action):
 def _pauli_sum(text: str) -> dict[str, float]:
     """Read `ZZ`, or `ZZ=1,XI=0.5`."""
     terms = (term.partition("=") for term in text.split(","))
-    return {letters: float(number or 1) for letters, _, number in terms}
+    try:
+        return {letters: _finite(number or "1") for letters, _, number in terms}
+    except ValueError as exc:
+        form = "PAULIS or PAULIS=NUMBER,…"
+        raise argparse.ArgumentTypeError(f"{text!r} is not of the form {form}") from exc
+
+
+def _finite(text: str) -> float:
+    """Read a number; JSON has none that is infinite or none at all."""
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(text)
+    return number
 
 
 def _json_file(path: str) -> Any:

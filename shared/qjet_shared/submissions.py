@@ -195,5 +195,5 @@ def _trouble_of_key(name: str, value: Any, kind: Any, message: str) -> str:
             msgspec.convert({key: member}, kind)
         except msgspec.ValidationError as exc:
             reason, _, _ = str(exc).partition(" - at ")
-            return f"{place}.{key[:_LONGEST_KEY]}: {reason}"
+            return f"{reason} - at `{place}.{key[:_LONGEST_KEY]}`"
     return ""

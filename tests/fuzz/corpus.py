@@ -36,6 +36,8 @@ SNIPPETS_3: Final = (
     "def flip(qubit a, int[8] n) -> bit { for int i in [0:n] { h a; } return measure a; } flip(q);",
     "extern f(int[32], float) -> bit; c[0] = f(1, 2.0);",
     "input angle theta; rx(theta) q[0];",
+    "input float a; input float[64] b; rx(a / b) q[0]; crz(2 * a) q[0], q[1]; U(a, b, 1) q[2];",
+    "input float theta; gate turn(t) x { ry(t) x; } ctrl @ turn(theta) q[0], q[1];",
     "output bit[3] r; input int n; r = measure q;",
     "delay[100ns] q[0]; duration d = 2.5us; stretch g; box [d] { h q[0]; delay[g] q[1]; }",
     "duration e = durationof({ x q[0]; }); delay[e - 4dt] q;",

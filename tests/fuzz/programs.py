@@ -158,7 +158,8 @@ def generated_programs(draw: st.DrawFn) -> str:
         head = 'OPENQASM 2.0; include "qelib1.inc"; qreg q[3]; creg c[3];'
         return f"{head}\n{body}\nmeasure q -> c;"
     head = 'OPENQASM 3; include "stdgates.inc"; qubit[3] q; bit[3] c;'
-    return f"{head}\n{body}\nc = measure q;"
+    inputs = draw(st.sampled_from(["", "", "input float a; rx(a) q[0];"]))
+    return f"{head}\n{inputs}{body}\nc = measure q;"
 
 
 programs: Final = mutated_programs() | generated_programs()

@@ -7,13 +7,14 @@ from hypothesis import strategies as st
 
 from qjet_shared.messages import Method, Submission
 from tests.fuzz.corpus import PROGRAMS
+from tests.fuzz.options import OPTIONS
 from tests.fuzz.programs import programs
 from tests.support.circuits import BELL
 
 Pairs = list[tuple[str, str]]
 
 _SHORT_PROGRAMS: Final = [program for program in PROGRAMS if len(program) < 500]
-_FIELDS: Final = (*Submission.__struct_fields__, "noise_model", "parameters")
+_FIELDS: Final = Submission.__struct_fields__
 _ODD_NAMES: Final = (
     "",
     "QC",
@@ -61,6 +62,7 @@ def _valid_submissions(draw: st.DrawFn) -> dict[str, Any]:
     qc = draw(st.just(BELL) | st.sampled_from(_SHORT_PROGRAMS) | programs)
     values: dict[str, Any] = {"qc": qc}
     options = {
+        **OPTIONS,
         "shots": st.integers(1, 64),
         "seed": st.none() | st.integers(0, 2**63 - 1),
         "method": st.sampled_from(get_args(Method)),

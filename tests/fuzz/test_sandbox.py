@@ -2,10 +2,14 @@
 
 import asyncio
 import json
+import math
 import re
+from collections import Counter
 from collections.abc import Iterator
-from typing import Final, get_args
+from contextlib import suppress
+from typing import Any, Final, get_args, get_type_hints
 
+import msgspec
 import pytest
 from hypothesis import event, given, note
 from hypothesis import strategies as st
@@ -14,6 +18,7 @@ from qjet_executor.child import Sandbox, SandboxDiedError
 from qjet_executor.protocol import Job, Outcome
 from qjet_shared.messages import ErrorCode, TaskError
 from tests.fuzz.conftest import FUZZ
+from tests.fuzz.options import OPTIONS
 from tests.fuzz.programs import methods, programs
 
 pytestmark = [
@@ -22,6 +27,7 @@ pytestmark = [
 ]
 
 MEMORY_MB: Final = 256
+JOB_TYPES: Final = get_type_hints(Job, include_extras=True)
 TIMEOUT_S: Final = 4.0
 _FROM_INSIDE: Final = re.compile(
     r"Traceback|site-packages|\.py\b|\.rs\b|\.hpp\b|/(?:usr|home|tmp|root|opt|work)/|0x[0-9a-f]{8}"
@@ -74,13 +80,26 @@ def warm() -> Iterator[Warm]:
 def jobs(draw: st.DrawFn) -> Job:
     method = draw(st.just("automatic") | methods)
     is_slow = method == "extended_stabilizer"  # some tenths of a second a shot
+    options = draw(_options())
     return Job(
         qc=draw(programs),
         shots=1 if is_slow else draw(st.sampled_from([1, 7, 64])),
         seed=draw(st.sampled_from([None, 0, 2**63 - 1])),
         method=method,
         memory=draw(st.booleans()),
+        **options,
     )
+
+
+@st.composite
+def _options(draw: st.DrawFn) -> dict[str, Any]:
+    """Draw up to two options that a gateway would let through."""
+    names = draw(st.lists(st.sampled_from(sorted(OPTIONS)), max_size=2, unique=True))
+    options = {}
+    for name in names:
+        with suppress(msgspec.ValidationError):
+            options[name] = msgspec.convert(draw(OPTIONS[name]), JOB_TYPES[name])
+    return options
 
 
 def check_error(error: TaskError, source: str) -> None:
@@ -96,23 +115,46 @@ def check_error(error: TaskError, source: str) -> None:
         assert 1 <= (error.column or 1) <= len(lines[error.line - 1]) + 1, error
 
 
-def check_counts(outcome: Outcome, job: Job) -> None:
+def check_outcome(outcome: Outcome, job: Job) -> None:
+    """Fail unless there are counts at each point, and a value for each observable."""
+    is_sweep = isinstance(job.parameters, tuple)
+    points = len(job.parameters or ()) if is_sweep else 1
+    counts, memory, values = (
+        json.loads(text) if text else None
+        for text in (outcome.counts, outcome.memory, outcome.expectation_values)
+    )
+    assert counts or values
+    for point in range(points):
+        if counts:
+            check_counts(
+                *((each[point] if is_sweep and each else each) for each in (counts, memory)), job
+            )
+        if values:
+            check_values(values[point] if is_sweep else values, job)
+
+
+def check_values(values: list[dict[str, float]], job: Job) -> None:
+    """Fail unless each observable has a finite value and error."""
+    assert len(values) == (1 if isinstance(job.observables, dict) else len(job.observables or ()))
+    assert all(math.isfinite(number) for each in values for number in each.values())
+
+
+def check_counts(counts: dict[str, int], memory: list[str] | None, job: Job) -> None:
     """Fail unless the counts are those of so many shots."""
-    counts = json.loads(outcome.counts)
     assert counts
     assert sum(counts.values()) == job.shots
     assert len({len(outcome) for outcome in counts}) == 1
     assert all(set(bits) <= set("01 ") for bits in counts)
-    if job.memory:
-        shots = json.loads(outcome.memory)
-        assert {bits: shots.count(bits) for bits in shots} == counts
+    assert (memory is not None) == job.memory
+    if memory:
+        assert Counter(memory) == counts
 
 
 @FUZZ
 @given(jobs())
 def test_any_program_ends_with_counts_or_a_typed_error(warm, job):
     """It neither kills its sandbox nor tells of its insides; only time and memory may run out."""
-    note(job.qc)
+    note(repr(job))
     try:
         outcome = warm.run(job)
     except TimeoutError:
@@ -125,4 +167,4 @@ def test_any_program_ends_with_counts_or_a_typed_error(warm, job):
         if outcome.error:
             check_error(outcome.error, job.qc)
         else:
-            check_counts(outcome, job)
+            check_outcome(outcome, job)

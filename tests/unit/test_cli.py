@@ -224,7 +224,18 @@ def test_noise_and_observables_are_sent(circuit, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "option", ["--param a", "--observable Z=x", "--param a=x", "--sweep /none"]
+    "option",
+    [
+        "--param a",
+        "--param a=x",
+        "--param a=nan",
+        "--param a=-inf",
+        "--observable Z=x",
+        "--observable Z=1,X=inf",
+        "--sweep /none",
+        "--noise /none",
+        "--option fusion_enable",
+    ],
 )
 def test_parameters_that_cannot_be_read_are_bad_use(option, circuit, nobody, capsys):
     """And named."""
@@ -232,6 +243,19 @@ def test_parameters_that_cannot_be_read_are_bad_use(option, circuit, nobody, cap
         cli.run(["run", circuit, *option.split(), "--url", nobody])
     assert caught.value.code == 2
     assert option.split()[1] in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+def test_one_point_and_a_sweep_exclude_each_other(is_first, circuit, nobody, tmp_path, capsys):
+    """Rather than that one of them is passed over."""
+    sweep = tmp_path / "sweep.json"
+    sweep.write_text('[{"a": 1}]')
+    options = [("--param", "a=1"), ("--sweep", str(sweep))]
+    first, second = options if is_first else reversed(options)
+    with pytest.raises(SystemExit) as caught:
+        cli.run(["run", circuit, *first, *second, "--url", nobody])
+    assert caught.value.code == 2
+    assert "not allowed with" in capsys.readouterr().err
 
 
 def test_options_are_sent_and_nothing_else(circuit):
