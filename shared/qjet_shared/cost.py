@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 
 from qjet_shared import outline, subjects
 from qjet_shared.messages import Submission
+from qjet_shared.noise import QuantumErrorEntry
 
 LARGE_S: Final = 0.5
 """From this many estimated seconds on, a task counts as large."""
@@ -19,6 +20,14 @@ LARGE_S: Final = 0.5
 _UNKNOWN_S: Final = float("inf")
 PER_STATEMENT_S: Final = 1e-3
 _PER_POINT_S: Final = 5e-4
+_PER_NOISY_POINT_S: Final = 7e-3
+_PER_OPERATION_AGAIN_S: Final = 2e-6
+"""What an operation of any size takes in a shot that is simulated anew."""
+
+_NOISE_FACTOR: Final = 4
+"""After each operation on a state, an error is drawn and happens: so much more than without."""
+
+_MIXED: Final = "density_matrix"
 _MOST_STATE_QUBITS: Final = 40
 """Beyond, no state vector fits: such a circuit is refused, or runs on a stabilizer tableau."""
 
@@ -53,14 +62,39 @@ def phases_of(submission: Submission) -> Phases:
     if None in sizes or _has_word(source, _HARD_TO_TELL):
         return Phases(_UNKNOWN_S, _UNKNOWN_S)
     operations = _operations(source)
-    runs = submission.shots if _is_dynamic(source) else 1
-    per_operation_s, per_shot_s = _factors_s(submission.method, qubits)
+    done = operations + _terms(submission)
+    has_noise = _is_noisy(submission)
+    method = _likely_method(submission, qubits)
+    runs = submission.shots if _is_dynamic(source) or (has_noise and method != _MIXED) else 1
+    per_operation_s, per_shot_s = _factors_s(method, qubits, has_noise=has_noise)
+    if runs > 1:
+        per_operation_s += _PER_OPERATION_AGAIN_S
     simulate_s = submission.points * (
-        _PER_POINT_S
-        + runs * (operations + _terms(submission)) * per_operation_s
+        (_PER_NOISY_POINT_S if submission.noise_model else _PER_POINT_S)
+        + runs * done * per_operation_s
         + submission.shots * per_shot_s
     )
     return Phases(operations * PER_STATEMENT_S, simulate_s)
+
+
+def _is_noisy(submission: Submission) -> bool:
+    """Whether there is noise on gates; noise on the reading of qubits alone costs little."""
+    model = submission.noise_model
+    return model is not None and bool(
+        model.depolarizing
+        or model.thermal_relaxation
+        or any(isinstance(error, QuantumErrorEntry) for error in model.errors)
+    )
+
+
+def _likely_method(submission: Submission, qubits: int) -> str:
+    """Return the method asked for; with noise, Aer computes a mixed state rather than many shots.
+
+    Source: Aer's `Controller::automatic_simulation_method`, which does so with more shots than
+    outcomes.
+    """
+    is_open = submission.method == "automatic" and _is_noisy(submission)
+    return _MIXED if is_open and submission.shots > 2**qubits else submission.method
 
 
 def _terms(submission: Submission) -> int:
@@ -70,7 +104,7 @@ def _terms(submission: Submission) -> int:
     return sum(len(terms) * (len(terms) + 1) for terms in observables)
 
 
-def _factors_s(method: str, qubits: int) -> tuple[float, float]:
+def _factors_s(method: str, qubits: int, *, has_noise: bool) -> tuple[float, float]:
     """Return the seconds that an operation and a shot take with a method."""
     if method == "matrix_product_state":
         return 4e-5, 7e-6 * qubits
@@ -78,8 +112,9 @@ def _factors_s(method: str, qubits: int) -> tuple[float, float]:
         return 0.0, 0.2
     if method == "stabilizer" or qubits > _MOST_STATE_QUBITS:
         return 1e-7 * qubits, 8e-8 * qubits**2
-    exponent = 2 * qubits if method == "density_matrix" else qubits
-    return 4e-9 * float(2**exponent), 1.5e-6
+    exponent = 2 * qubits if method == _MIXED else qubits
+    per_amplitude_s = 4e-9 * (_NOISE_FACTOR if has_noise else 1)
+    return per_amplitude_s * float(2**exponent), 1.5e-6
 
 
 def _has_word(source: str, words: tuple[str, ...]) -> bool:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from qjet_executor.child import Sandbox, SandboxDiedError
 from qjet_executor.protocol import Job, Outcome
-from qjet_shared.messages import ErrorCode, TaskError
+from qjet_shared.messages import ErrorCode, Submission, TaskError
 from tests.fuzz.conftest import FUZZ
 from tests.fuzz.options import OPTIONS
 from tests.fuzz.programs import methods, programs
@@ -27,7 +27,7 @@ pytestmark = [
 ]
 
 MEMORY_MB: Final = 256
-JOB_TYPES: Final = get_type_hints(Job, include_extras=True)
+FIELD_TYPES: Final = get_type_hints(Submission, include_extras=True)
 TIMEOUT_S: Final = 4.0
 _FROM_INSIDE: Final = re.compile(
     r"Traceback|site-packages|\.py\b|\.rs\b|\.hpp\b|/(?:usr|home|tmp|root|opt|work)/|0x[0-9a-f]{8}"
@@ -98,7 +98,7 @@ def _options(draw: st.DrawFn) -> dict[str, Any]:
     options = {}
     for name in names:
         with suppress(msgspec.ValidationError):
-            options[name] = msgspec.convert(draw(OPTIONS[name]), JOB_TYPES[name])
+            options[name] = msgspec.convert(draw(OPTIONS[name]), FIELD_TYPES[name])
     return options
 
 

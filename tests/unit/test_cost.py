@@ -5,6 +5,14 @@ import pytest
 from qjet_executor.seats import Seats
 from qjet_shared.cost import LARGE_S, estimated_s, lane_of
 from qjet_shared.messages import Submission
+from qjet_shared.noise import (
+    Depolarizing,
+    NoiseModel,
+    QuantumErrorEntry,
+    Readout,
+    Step,
+    ThermalRelaxation,
+)
 from tests.support.circuits import BELL, COIN_20, ENDLESS
 
 pytestmark = pytest.mark.unit
@@ -16,6 +24,18 @@ def layers(qubits: int, count: int) -> str:
     lines = "".join(f"h q[{n}];" for n in range(qubits)) * count
     return f"{HEAD}qubit[{qubits}] q; bit[{qubits}] c; {lines} c = measure q;"
 
+
+FEEDBACK = BELL + " if (c[0]) { x q[1]; }" + " c[0] = measure q[0];"
+GATES = NoiseModel(depolarizing=Depolarizing(one_qubit=0.01))
+RELAXING = NoiseModel(thermal_relaxation=ThermalRelaxation(t1_s=1, t2_s=1, one_qubit_gate_s=1))
+READING = NoiseModel(readout=Readout(p01=0.1))
+WRITTEN = NoiseModel(
+    errors=(
+        QuantumErrorEntry(
+            operations=("h",), instructions=((Step(name="x", qubits=(0,)),),), probabilities=(1.0,)
+        ),
+    )
+)
 
 DOUBLING = "gate g0 a { x a; } " + "".join(
     f"gate g{n} a {{ g{n - 1} a; g{n - 1} a; }} " for n in range(1, 30)
@@ -35,6 +55,13 @@ DOUBLING = "gate g0 a { x a; } " + "".join(
         (layers(20, 2), {"method": "matrix_product_state"}),
         (HEAD + "gate g a { x a; } qubit q; bit c; g q; c = measure q;", {}),
         (BELL, {"parameters": ({},) * 100}),
+        (BELL, {"noise_model": GATES}),
+        (BELL, {"noise_model": GATES, "shots": 100_000}),
+        (BELL, {"noise_model": GATES, "parameters": ({},) * 50}),
+        (layers(16, 2), {"noise_model": READING}),
+        (layers(6, 4), {"noise_model": RELAXING, "method": "density_matrix"}),
+        (layers(8, 2), {"noise_model": WRITTEN, "shots": 200}),
+        (FEEDBACK, {"shots": 10_000}),
         ("// nothing at all", {}),
     ],
 )
@@ -49,6 +76,12 @@ def test_small_tasks_stay_in_the_default_lane(qc, options):
         (layers(25, 1), {}),
         (BELL, {"parameters": ({},) * 1000}),
         (layers(18, 1), {"parameters": ({},) * 100}),
+        (layers(12, 4), {"noise_model": GATES}),
+        (layers(12, 4), {"noise_model": WRITTEN, "method": "statevector"}),
+        (layers(10, 4), {"noise_model": RELAXING, "method": "density_matrix"}),
+        (layers(100, 3), {"noise_model": GATES, "method": "stabilizer"}),
+        (BELL, {"noise_model": READING, "parameters": ({},) * 100}),
+        (FEEDBACK, {"shots": 100_000}),
         (layers(16, 1), {"observables": ({"Z" * 16: 1.0, "X" * 16: 1.0},) * 1000}),
         (layers(28, 1), {}),
         (layers(500, 1), {"method": "stabilizer"}),
@@ -74,6 +107,27 @@ def test_small_tasks_stay_in_the_default_lane(qc, options):
 def test_large_and_unknown_tasks_wait_in_their_own_lane(qc, options):
     """What takes longer, and what cannot be told from the text."""
     assert lane_of(Submission(qc=qc, **options)) == "large"
+
+
+@pytest.mark.parametrize("qubits", [2, 8, 12])
+@pytest.mark.parametrize("shots", [1, 1024, 10_000])
+def test_noise_on_gates_costs_more_and_on_reading_hardly(qubits, shots):
+    """Each shot has its own errors, or the state is a mixed one."""
+    plain, reading, gates = (
+        estimated_s(Submission(qc=layers(qubits, 2), shots=shots, noise_model=noise))
+        for noise in (None, READING, GATES)
+    )
+    assert plain < reading < plain + 0.01
+    assert gates > reading
+
+
+def test_many_shots_of_a_noisy_circuit_cost_no_more_than_its_mixed_state():
+    """Aer computes that where there are more shots than outcomes."""
+    few, many = (
+        estimated_s(Submission(qc=layers(5, 2), shots=shots, noise_model=GATES))
+        for shots in (33, 10_000)
+    )
+    assert many < few + 10_000 * 2e-6
 
 
 def test_more_work_never_costs_less():
