@@ -201,7 +201,7 @@ class Worker:
             return await self._simulate(hand, submission, sandbox, room)
         finally:
             hand.sandbox = None
-            if sandbox.unfit_for:
+            if sandbox.unfit_for and not shares:
                 await sandbox.kill()  # its memory is free before somebody else is granted it
             self._pool.give_back(sandbox)
 
