@@ -12,7 +12,7 @@ from qjet_executor.qasm3 import read
 from qjet_executor.qasm3.importer import load
 from qjet_executor.simulator import Machine, Setup, Simulator
 from tests.support.programs import program, slip
-from tests.support.reading import MOST_OPERATIONS, description
+from tests.support.reading import MOST, MOST_OPERATIONS, description
 
 pytestmark = [
     pytest.mark.property,
@@ -34,7 +34,7 @@ def outcome(read_it, source):
 
 
 def fast(source):
-    return read(source, MOST_OPERATIONS)
+    return read(source, MOST)
 
 
 @settings(max_examples=150, deadline=None)

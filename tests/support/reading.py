@@ -7,9 +7,11 @@ import numpy as np
 from qiskit import QuantumCircuit
 from qiskit.circuit import ControlFlowOp, ParameterExpression
 
+from qjet_executor.extent import Limits
 from qjet_executor.genuine import genuine
 
 MOST_OPERATIONS = 100_000
+MOST = Limits(qubits=100_000, bits=100_000, operations=MOST_OPERATIONS)
 
 
 def description(circuit: QuantumCircuit) -> Any:

@@ -71,7 +71,7 @@ def test_no_number_of_qubits_is_too_large_to_be_estimated(method):
 )
 def test_what_a_text_declares_is_added_up(code, version, refused):
     """Only what certainly cannot be held is refused."""
-    error = extent.refusal(code, version, memory_mb=1000)
+    error = extent.refusal(code, version, extent.limits(1000))
     assert (error.code if error else None) == refused
 
 
@@ -81,14 +81,14 @@ def test_what_a_text_declares_is_added_up(code, version, refused):
 def test_reading_a_text_takes_time_in_proportion_to_its_length(code):
     """A megabyte of anything is through in less than a few seconds."""
     started = time.process_time()
-    extent.refusal(code, 3, memory_mb=1000)
+    extent.refusal(code, 3, extent.limits(1000))
     assert time.process_time() - started < 3
 
 
 def test_modifiers_do_not_hide_what_is_called():
     """`ctrl @ g` counts as `g` does."""
     code = hostile.doubling_gates(60, version=3).replace("{ g", "{ inv @ pow(2) @ g")
-    assert extent.refusal(code, 3, memory_mb=1000)
+    assert extent.refusal(code, 3, extent.limits(1000))
 
 
 @pytest.mark.parametrize(

@@ -11,13 +11,13 @@ from qiskit_aer import AerSimulator
 from qiskit_qasm3_import.converter import _STDGATES, _escape_qasm2
 
 from qjet_executor.diagnose import CircuitError
-from qjet_executor.genuine import genuine
+from qjet_executor.genuine import genuine, is_genuine
 from qjet_executor.qasm3 import read
 from qjet_executor.qasm3.declarations import register_name
 from qjet_executor.qasm3.gates import STDGATES
 from qjet_executor.qasm3.importer import load
 from qjet_executor.qasm3.tokens import KEYWORDS
-from tests.support.reading import MOST_OPERATIONS, description
+from tests.support.reading import MOST, MOST_OPERATIONS, description
 
 pytestmark = [
     pytest.mark.unit,
@@ -33,7 +33,7 @@ DOUBLING = "gate g0 a { h a; }" + "".join(
 
 
 def fast(source):
-    return read(source, MOST_OPERATIONS)
+    return read(source, MOST)
 
 
 @pytest.mark.parametrize(
@@ -241,7 +241,6 @@ def test_seeded_counts_are_those_of_the_importers_circuit(name):
         "qubit if;",
         "qubit[0] z;",
         "qubit[-1] z;",
-        "qubit[2000000] z;",
         "gate g(t) x { rx(t + 1) x; }",
         "gate g(t, t) x { }",
         "gate g x { c[0] = measure x; }",
@@ -324,6 +323,49 @@ def test_what_expands_too_far_is_refused_before_it_is_made(source):
     """Definitions that double each other, and few statements that apply to many qubits."""
     with pytest.raises(CircuitError, match=f"more than {MOST_OPERATIONS:,} operations"):
         fast(source)
+
+
+@pytest.mark.parametrize(
+    ("statements", "code", "counted"),
+    [
+        ("qubit[1000*1000] w;", "too_many_qubits", "1,000,005"),
+        ("qreg w[0xFFFFF];", "too_many_qubits", "1,048,580"),
+        ("qubit[60000] v; qubit[60000] w;", "too_many_qubits", "120,005"),
+        ("bit[1000*1000] w;", "memory_limit", "1,000,006"),
+        ("creg w[100000];", "memory_limit", "100,006"),
+    ],
+)
+def test_sizes_are_counted_before_anything_is_made(statements, code, counted):
+    """All that is declared so far, also where a size is an expression."""
+    with pytest.raises(CircuitError, match=counted) as caught:
+        fast(START + statements)
+    assert caught.value.error.code == code
+
+
+def operations(circuit):
+    """List the operations of a circuit and of its blocks."""
+    for instruction in circuit.data:
+        blocks = getattr(instruction.operation, "blocks", ())
+        yield from [op for block in blocks for op in operations(block)] or [instruction.operation]
+
+
+@pytest.mark.parametrize(
+    "statements",
+    [
+        "ctrl @ g a, q[0];",
+        "pow(0.5) @ x a;",
+        "negctrl @ x a, q[0];",
+        "if (d) { g a; }",
+        "gate k y, x { ctrl @ g y, x; } k a, q[0];",
+        "barrier q; reset a; g q;",
+    ],
+)
+def test_the_circuit_holds_nothing_but_qiskits_own_operations(statements):
+    """Also where a definition is modified or stands in a block; all bits are in registers."""
+    circuit = fast(f"{START}gate g x {{ h x; t x; }} {statements}")
+    assert circuit is not None
+    assert all(map(is_genuine, operations(circuit)))
+    assert [register.name for register in circuit.cregs] == ["c", "bit_4", "e"]
 
 
 def test_a_gates_arguments_go_to_its_parameters_by_position():

@@ -8,13 +8,14 @@ from qiskit import QuantumCircuit, qasm2
 from qjet_executor import extent, refusals
 from qjet_executor.diagnose import CircuitError, from_qasm2, from_qasm3
 from qjet_executor.genuine import genuine
+from qjet_executor.names import measures
 from qjet_executor.qasm3 import importer, reader
 
 _STRING_OR_COMMENT: Final = re.compile(
     r'"[^"\n]*"|\'[^\'\n]*\'|//[^\n]*|/\*(?:.*?\*/|.*)', re.DOTALL
 )
 _VERSION: Final = re.compile(r"\s*OPENQASM\s+(\d+)(?:\.(\d+))?\s*;")
-_INCLUDE: Final = re.compile(r'\binclude\s*(["\'])(.*?)\1')
+_INCLUDE: Final = re.compile(r'include(?<!\winclude)\s*(["\'])(.*?)\1')
 _ALLOWED_INCLUDES: Final = {2: "qelib1.inc", 3: "stdgates.inc"}
 _BYTE_ORDER_MARK: Final = "\ufeff"
 _DEFAULT_MEMORY_MB: Final = 4096
@@ -35,14 +36,13 @@ def read_circuit(
         MemoryError: it took more memory than this process may have.
     """
     source = source.removeprefix(_BYTE_ORDER_MARK)
-    code = _STRING_OR_COMMENT.sub(_blank_comment, source)
+    code = _without_comments(source)
     version = _version(code)
     _check_includes(code, version)
-    if error := extent.refusal(code, version, memory_mb=memory_mb):
-        raise CircuitError.of(error)
-    most = extent.most_operations(memory_mb)
-    read = _read_qasm2(source) if version == 2 else _read_qasm3(source, most)  # noqa: PLR2004
-    circuit = _genuine(read, most)
+    most = extent.limits(memory_mb)
+    circuit = reader.read(source, most) if version == 3 else None  # noqa: PLR2004
+    if circuit is None:
+        circuit = _imported(source, code, version, most)
     if not (may_be_unmeasured or measures(circuit)):
         raise CircuitError(
             "no_measurements",
@@ -53,11 +53,21 @@ def read_circuit(
     return circuit
 
 
-def _genuine(circuit: QuantumCircuit, most_operations: int) -> QuantumCircuit:
+def _imported(source: str, code: str, version: int, most: extent.Limits) -> QuantumCircuit:
+    """Have one of Qiskit's importers read the program, as far as that is safe."""
+    if error := extent.refusal(code, version, most):
+        raise CircuitError.of(error)
+    circuit = _read_qasm2(source) if version == 2 else _read_qasm3(source)  # noqa: PLR2004
     try:
-        return genuine(circuit, most_operations)
+        return genuine(circuit, most.operations)
     except RecursionError as exc:
         raise CircuitError.of(refusals.too_deep()) from exc
+
+
+def _without_comments(source: str) -> str:
+    """Return the program with comments replaced by as much white space; most have none."""
+    has_comments = "//" in source or "/*" in source
+    return _STRING_OR_COMMENT.sub(_blank_comment, source) if has_comments else source
 
 
 def _blank_comment(found: re.Match[str]) -> str:
@@ -107,9 +117,7 @@ def _place(code: str, offset: int) -> tuple[int, int]:
     return before.count("\n") + 1, offset - before.rfind("\n")
 
 
-def _read_qasm3(source: str, most_operations: int) -> QuantumCircuit:
-    if (circuit := reader.read(source, most_operations)) is not None:
-        return circuit
+def _read_qasm3(source: str) -> QuantumCircuit:
     try:
         return importer.load(source)
     except MemoryError:
@@ -139,7 +147,7 @@ def _parse_qasm2(source: str) -> QuantumCircuit:
 
 def _statement_that_fails(source: str, message: str) -> tuple[int, int]:
     """Find the statement of an error that names no place: the first prefix that gives it too."""
-    code = _STRING_OR_COMMENT.sub(_blank_comment, source)
+    code = _without_comments(source)
     ends = [found.end() for found in re.finditer(";", code)] or [len(code)]
     low, high = 0, len(ends) - 1
     while low < high:
@@ -155,12 +163,3 @@ def _fails(prefix: str, message: str) -> bool:
     except Exception as exc:  # noqa: BLE001  # any error; only the same one counts
         return str(exc) == message
     return False
-
-
-def measures(circuit: QuantumCircuit) -> bool:
-    """Whether a measurement stands anywhere, also inside if, while, for and switch."""
-    return any(
-        instruction.operation.name == "measure"
-        or any(measures(block) for block in getattr(instruction.operation, "blocks", ()))
-        for instruction in circuit.data
-    )

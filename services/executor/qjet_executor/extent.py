@@ -1,12 +1,13 @@
-"""How far a program's text reaches, told before anything is built from it. Pure.
+"""How far a program may reach, and how far its text does, told before anything is built. Pure.
 
 The importers build every declared bit and every nested gate before anyone can look at them: a
 line of text can cost them gigabytes. What is refused here could not have been run; what is in
-doubt passes, and the limits of the sandbox hold it.
+doubt passes, and the limits of the sandbox hold it. The fast reader needs no look at the text: it
+counts before it builds.
 """
 
 import re
-from typing import Final
+from typing import Final, NamedTuple
 
 from qjet_executor import refusals
 from qjet_executor.refusals import MIB
@@ -30,26 +31,41 @@ _DEEPEST_QASM3: Final = 400
 _BRACKETS: Final = re.compile(r"[(\[{]|[)\]}]")
 
 
-def most_operations(memory_mb: int) -> int:
-    """Return how many operations could at the very most be held in `memory_mb` MiB."""
-    return memory_mb * MIB // _OPERATION_BYTES
+class Limits(NamedTuple):
+    """How much a program may declare and expand to."""
+
+    qubits: int
+    bits: int
+    operations: int
+
+    def refusal(self, *, qubits: int, bits: int) -> TaskError | None:
+        """Return why so many declared qubits and classical bits are too many, if they are."""
+        if qubits > self.qubits:
+            return refusals.too_many_declared(qubits, self.qubits)
+        if bits > self.bits:
+            return refusals.too_many_bits(bits, self.bits)
+        return None
 
 
-def refusal(code: str, version: int, *, memory_mb: int) -> TaskError | None:
-    """Return why `code`, whose comments are blanked, cannot be read within `memory_mb` MiB."""
+def limits(memory_mb: int) -> Limits:
+    """Return what could at the very most be held in `memory_mb` MiB."""
+    size = memory_mb * MIB
+    bits = size // _BIT_BYTES
+    return Limits(qubits=min(MOST_QUBITS, bits), bits=bits, operations=size // _OPERATION_BYTES)
+
+
+def refusal(code: str, version: int, most: Limits) -> TaskError | None:
+    """Return why an importer cannot read `code`, whose comments are blanked, within limits."""
     qubits = sum(filter(None, outline.declared(code, outline.QUBITS)))
     bits = sum(filter(None, outline.declared(code, outline.BITS)))
-    most_bits = memory_mb * MIB // _BIT_BYTES
-    if qubits > min(MOST_QUBITS, most_bits):
-        return refusals.too_many_declared(qubits, min(MOST_QUBITS, most_bits))
-    if bits > most_bits:
-        return refusals.too_many_bits(bits, most_bits)
+    if error := most.refusal(qubits=qubits, bits=bits):
+        return error
     if version == 2:  # noqa: PLR2004  # whose parser takes any depth, and expands no gates
         return None
     if _depth(code) > _DEEPEST_QASM3:
         return refusals.too_deep()
-    if max(outline.gate_sizes(code).values(), default=0) > most_operations(memory_mb):
-        return refusals.expands_too_far(most_operations(memory_mb))
+    if max(outline.gate_sizes(code).values(), default=0) > most.operations:
+        return refusals.expands_too_far(most.operations)
     return None
 
 

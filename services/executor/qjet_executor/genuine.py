@@ -75,7 +75,7 @@ class _Builder:
         if isinstance(operation, ControlFlowOp):
             blocks = [self.rebuilt(block) for block in operation.blocks]
             built.append(operation.replace_blocks(blocks), qubits, clbits, copy=False)
-        elif _is_genuine(operation):
+        elif is_genuine(operation):
             _check_angles(operation)
             self._spend(1)
             built.append(operation, qubits, clbits, copy=False)
@@ -106,7 +106,7 @@ class _Builder:
         steps: list[_Step] = []
         for inner in body.data:
             place = [index[qubit] for qubit in inner.qubits]
-            if _is_genuine(inner.operation):
+            if is_genuine(inner.operation):
                 _check_angles(inner.operation)
                 steps.append(_Step(inner.operation, tuple(place)))
                 continue
@@ -164,15 +164,15 @@ def _all_genuine(circuit: QuantumCircuit) -> bool:
         if isinstance(operation, ControlFlowOp):
             if not all(_all_genuine(block) for block in operation.blocks):
                 return False
-        elif not _is_genuine(operation):
+        elif not is_genuine(operation):
             return False
         else:
             _check_angles(operation)
     return True
 
 
-def _is_genuine(operation: Any) -> bool:
-    """Whether the operation's class is one of Qiskit's, rather than named by a program."""
+def is_genuine(operation: Any) -> bool:
+    """Whether an operation's class is one of Qiskit's, rather than named by a program."""
     kind = getattr(operation, "base_class", type(operation))
     return kind in _OWN_CLASSES or str(kind.__module__).startswith(_LIBRARY)
 

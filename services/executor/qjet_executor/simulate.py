@@ -16,8 +16,9 @@ import numpy as np
 from qiskit import QuantumCircuit
 
 from qjet_executor import refusals
-from qjet_executor.circuits import measures, read_circuit
+from qjet_executor.circuits import read_circuit
 from qjet_executor.diagnose import CircuitError, StateTooLargeError
+from qjet_executor.names import measures
 from qjet_executor.observables import Estimation
 from qjet_executor.parameters import points_of
 from qjet_executor.protocol import DEFAULT_MAX_RESULT_MB, Device, Job, Outcome, Room

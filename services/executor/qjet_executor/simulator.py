@@ -16,6 +16,7 @@ from qiskit_aer import AerSimulator
 
 from qjet_executor.diagnose import CircuitError, from_aer, from_transpiler
 from qjet_executor.methods import fitting
+from qjet_executor.names import names
 from qjet_executor.noise import noise_model_of
 from qjet_executor.parameters import as_binds, bound, can_take_binds
 from qjet_executor.protocol import Device, Room
@@ -106,7 +107,7 @@ class Simulator:
         Raises:
             CircuitError: there is no way to bring it to them.
         """
-        if _gate_names(circuit) <= self._known_gates:
+        if names(circuit) <= self._known_gates:
             return circuit
         try:
             return self._pass_manager.run(circuit)
@@ -182,13 +183,3 @@ def _status(result: Any) -> str:
     """Return what a failed run says of its first failed experiment, or of itself."""
     failed = [r.status for r in result.results if not r.success]
     return str(failed[0] if failed else result.status)
-
-
-def _gate_names(circuit: QuantumCircuit) -> set[str]:
-    """Collect the names of all instructions, also those inside control flow."""
-    names = set()
-    for instruction in circuit.data:
-        names.add(instruction.operation.name)
-        for block in getattr(instruction.operation, "blocks", ()):
-            names |= _gate_names(block)
-    return names

@@ -21,6 +21,7 @@ from qiskit.circuit import (
     Qubit,
 )
 
+from qjet_executor.genuine import is_genuine
 from qjet_executor.qasm3.expressions import Value, finite
 from qjet_executor.qasm3.tokens import NotFast
 
@@ -64,6 +65,10 @@ class GateLike(Protocol):
     def size(self) -> int:
         """How many steps it expands to."""
 
+    @property
+    def is_genuine(self) -> bool:
+        """Whether all of these are Qiskit's own operations."""
+
     def steps(self, arguments: Arguments) -> Iterable[Step]:
         """Expand the gate, with these arguments."""
 
@@ -80,6 +85,7 @@ class Standard:
     num_qubits: int
     fixed: Arguments = ()
     size: int = 1
+    is_genuine: bool = True
 
     def steps(self, arguments: Arguments) -> Iterable[Step]:
         """Expand to itself."""
@@ -98,6 +104,11 @@ class Fixed:
     num_qubits: int
     size: int = 1
     num_parameters: int = 0
+
+    @property
+    def is_genuine(self) -> bool:
+        """Whether it is one of Qiskit's own."""
+        return is_genuine(self.made)
 
     def steps(self, arguments: Arguments) -> Iterable[Step]:
         """Expand to itself."""
@@ -140,6 +151,11 @@ class Definition:
     def size(self) -> int:
         """How many steps it expands to; quick, also where definitions double each other."""
         return sum(call.gate.size for call in self.calls)
+
+    @cached_property
+    def is_genuine(self) -> bool:
+        """Whether it consists of Qiskit's own operations."""
+        return all(call.gate.is_genuine for call in self.calls)
 
     def steps(self, arguments: Arguments) -> Iterable[Step]:
         """Expand down to what is no definition."""
@@ -198,18 +214,21 @@ def modified(gate: GateLike, arguments: Arguments, modifiers: Sequence[Modifier]
     """Apply modifiers, the last one first, and return the gate and arguments they lead to.
 
     Raises:
-        NotFast: the result still depends on parameters and is no standard gate.
+        NotFast: an angle is no finite number, or the result still depends on parameters and is no
+            standard gate.
     """
     made = gate.operation(arguments)
     for modifier in reversed(modifiers):
         made = modifier(made)
     positions = tuple(range(made.num_qubits))
-    if not any(isinstance(value, ParameterExpression) for value in arguments):
-        return Call(Fixed(made, made.num_qubits, gate.size), (), positions)
-    if not CircuitInstruction(made, [Qubit() for _ in positions]).is_standard_gate():
+    if is_genuine(made):
+        values = tuple(finite(value) for value in made.params)
+    if CircuitInstruction(made, [Qubit() for _ in positions]).is_standard_gate():
+        standard = Standard(_KINDS[made.base_class], len(values), made.num_qubits)
+        return Call(standard, values, positions)
+    if any(isinstance(value, ParameterExpression) for value in arguments):
         raise NotFast
-    kind = _KINDS[made.base_class]
-    return Call(Standard(kind, len(made.params), made.num_qubits), tuple(made.params), positions)
+    return Call(Fixed(made, made.num_qubits, gate.size), (), positions)
 
 
 def _standard(kind: StandardGate) -> Standard:

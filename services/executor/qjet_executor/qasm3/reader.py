@@ -18,8 +18,10 @@ from qiskit.circuit import (
 )
 
 from qjet_executor.diagnose import CircuitError
+from qjet_executor.extent import Limits
+from qjet_executor.genuine import genuine
 from qjet_executor.qasm3.calls import read_call, read_definition
-from qjet_executor.qasm3.declarations import DECLARATIONS
+from qjet_executor.qasm3.declarations import Declarations
 from qjet_executor.qasm3.expressions import arguments, integer
 from qjet_executor.qasm3.gates import STDGATES, Standard, add_phase
 from qjet_executor.qasm3.scope import Scope
@@ -32,17 +34,16 @@ _RESET: Final = Reset()
 _BOOLEANS: Final = {"true": True, "false": False}
 
 
-def read(source: str, most_operations: int) -> QuantumCircuit | None:
+def read(source: str, most: Limits) -> QuantumCircuit | None:
     """Return the circuit that `source` describes, or None if the reference importer has to read it.
 
-    Gates that the program defines are taken apart, except inside blocks and where modified.
+    It is as `genuine` makes it. What it declares and applies is counted before it is built.
 
     Raises:
-        CircuitError: the program is wrong in a way that is plain, or expands to more than
-            `most_operations`.
+        CircuitError: the program is wrong in a way that is plain, or goes beyond `most`.
     """
     try:
-        return _Reader(Tokens(source), most_operations).program()
+        return _Reader(Tokens(source), most).program()
     except (CircuitError, MemoryError):
         raise
     except Exception:  # noqa: BLE001  # whatever it is, the importer's diagnosis says it better
@@ -52,13 +53,16 @@ def read(source: str, most_operations: int) -> QuantumCircuit | None:
 class _Reader:
     """Reads one program. Each rule's method starts after the word that chose it."""
 
-    def __init__(self, tokens: Tokens, most_operations: int) -> None:
+    def __init__(self, tokens: Tokens, most: Limits) -> None:
         self._tokens = tokens
-        self._most_operations = self._left = most_operations
+        self._most = most
+        self._left = most.operations
         self._scope = Scope()
         self._circuit = QuantumCircuit()
+        self._declarations = Declarations(self._scope, self._circuit, most)
         self._append: Callable[[CircuitInstruction], Any] = self._circuit._append  # noqa: SLF001
         self._depth = 0
+        self._is_genuine = True
 
     def program(self) -> QuantumCircuit:
         """Read `version? statement*`."""
@@ -70,7 +74,10 @@ class _Reader:
             raise NotFast
         while self._tokens.next:
             self._statement()
-        return self._circuit
+        in_registers = sum(map(len, self._circuit.cregs))
+        if self._is_genuine and in_registers in {0, self._circuit.num_clbits}:
+            return self._circuit
+        return genuine(self._circuit, self._most.operations)
 
     def _statement(self) -> None:
         text = self._tokens.next
@@ -81,7 +88,7 @@ class _Reader:
             rule(self)
         elif text in self._scope.bits:
             self._assignment()
-        elif text in DECLARATIONS:
+        elif text in Declarations.RULES:
             self._declaration()
         elif text.startswith("include") and not text.isidentifier():
             self._include()
@@ -95,7 +102,9 @@ class _Reader:
             kind, values = gate.kind, gate.fixed or values
             for qubits in places:
                 self._append(CircuitInstruction.from_standard(kind, qubits, values))
-        elif self._depth:  # a block's qubits are those of its gates, whatever these do with them
+            return
+        self._is_genuine &= gate.is_genuine and not self._depth
+        if self._depth:  # a block's qubits are those of its gates, whatever these do with them
             for qubits in places:
                 self._append(CircuitInstruction(gate.operation(values), qubits))
         else:
@@ -108,7 +117,7 @@ class _Reader:
         """Take notice of operations before they are made."""
         self._left -= operations
         if self._left < 0:
-            raise CircuitError.of(expands_too_far(self._most_operations))
+            raise CircuitError.of(expands_too_far(self._most.operations))
 
     def _gphase(self) -> None:
         (phase,) = arguments(self._tokens, self._scope.values)
@@ -151,6 +160,7 @@ class _Reader:
 
     def _barrier(self) -> None:
         """Read `qubits? ";"`."""
+        self._spend(1)
         if self._tokens.next == ";" and not self._depth and self._circuit.num_qubits:
             self._circuit.barrier()
         else:
@@ -159,6 +169,7 @@ class _Reader:
 
     def _if(self) -> None:
         """Read `"(" condition ")" block ("else" block)?`."""
+        self._spend(1)
         with self._circuit.if_test(self._condition()) as else_:
             self._block()
         if not self._tokens.accept("else"):
@@ -170,6 +181,7 @@ class _Reader:
 
     def _while(self) -> None:
         """Read `"(" condition ")" block`."""
+        self._spend(1)
         with self._circuit.while_loop(self._condition()):
             self._block()
 
@@ -229,7 +241,7 @@ class _Reader:
         """Read a declaration, and `"=" "measure" qubits` behind one of bits."""
         self._check_global()
         kind = self._tokens.take()
-        declared = DECLARATIONS[kind](self._tokens, self._scope, self._circuit)
+        declared = Declarations.RULES[kind](self._declarations, self._tokens)
         if kind == "bit" and self._tokens.accept("="):
             self._measured_into(declared)
         else:
@@ -238,8 +250,8 @@ class _Reader:
     def _definition(self) -> None:
         self._check_global()
         definition = read_definition(self._tokens, self._scope)
-        if definition.size > self._most_operations:
-            raise CircuitError.of(expands_too_far(self._most_operations))
+        if definition.size > self._most.operations:
+            raise CircuitError.of(expands_too_far(self._most.operations))
         self._scope.gates[definition.name] = definition
 
     def _check_global(self) -> None:
