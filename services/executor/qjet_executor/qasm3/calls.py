@@ -25,6 +25,9 @@ T = TypeVar("T")
 _DECIMAL: Final = re.compile(r"[ ]*-?[0-9]{1,20}\.[0-9]{1,20}(?:[eE][+-]?[0-9]{1,2})?[ ]*")
 """The usual argument, which is finite."""
 
+_ONE_OF: Final = re.compile(r"[ ]*([A-Za-z_]\w*)\[([0-9]{1,9})\][ ]*", re.ASCII)
+"""The usual qubit."""
+
 
 def read_call(tokens: Tokens, scope: Scope) -> tuple[GateLike, Arguments, Places]:
     """Read `(modifier "@")* name arguments? qubits ";"`: a gate, its arguments and its places.
@@ -111,7 +114,11 @@ def _argument(tokens: Tokens, scope: Scope, at: int, text: str) -> Value:
     return value
 
 
-def _qubit(tokens: Tokens, scope: Scope, at: int, text: str) -> Any:  # noqa: ARG001
+def _qubit(tokens: Tokens, scope: Scope, at: int, text: str) -> Any:
+    if (found := _ONE_OF.fullmatch(text)) and isinstance(scope.qubits.get(found[1]), list):
+        register, index = scope.qubits[found[1]], int(found[2])
+        if index < len(register):
+            return register[index]
     tokens.move(at)
     return scope.pick(tokens, scope.qubits)
 
@@ -168,7 +175,7 @@ def _broadcast(picked: list[Any]) -> Places:
     for length in lengths:
         rows = [bits if isinstance(bits, list) else [bits] * length for bits in picked]
         places = list(zip(*rows, strict=True))
-    if any(len(set(place)) < len(place) for place in places):
+    if len(picked) > 1 and any(len(set(place)) < len(place) for place in places):
         raise NotFast
     return places
 

@@ -63,6 +63,7 @@ class _Reader:
         self._append: Callable[[CircuitInstruction], Any] = self._circuit._append  # noqa: SLF001
         self._depth = 0
         self._is_genuine = True
+        self._known_calls: dict[str, CircuitInstruction] = {}
 
     def program(self) -> QuantumCircuit:
         """Read `version? statement*`."""
@@ -96,12 +97,21 @@ class _Reader:
             self._gate_call()
 
     def _gate_call(self) -> None:
+        found = self._tokens.plain_call()
+        if found and (known := self._known_calls.get(found[0])):
+            self._spend(1)
+            self._append(known)
+            self._tokens.move(found.end())
+            return
         gate, values, places = read_call(self._tokens, self._scope)
         self._spend(gate.size * len(places))
         if isinstance(gate, Standard):
             kind, values = gate.kind, gate.fixed or values
             for qubits in places:
-                self._append(CircuitInstruction.from_standard(kind, qubits, values))
+                instruction = CircuitInstruction.from_standard(kind, qubits, values)
+                self._append(instruction)
+            if found and len(places) == 1:
+                self._known_calls[found[0]] = instruction
             return
         self._is_genuine &= gate.is_genuine and not self._depth
         if self._depth:  # a block's qubits are those of its gates, whatever these do with them
@@ -233,7 +243,7 @@ class _Reader:
         self._tokens.take()
         self._tokens.expect(";")
         self._check_global()
-        if any(map(self._scope.knows, STDGATES)):
+        if self._scope.knows_any(STDGATES):
             raise NotFast
         self._scope.gates.update(STDGATES)
 

@@ -1,6 +1,6 @@
 """The names of a program or of a gate's body, and how bits are picked by them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -38,6 +38,11 @@ class Scope:
     def knows(self, name: str) -> bool:
         """Whether `name` stands for anything."""
         return name in self.gates or name in self.values or name in self.qubits or name in self.bits
+
+    def knows_any(self, names: Iterable[str]) -> bool:
+        """Whether any of `names` stands for anything."""
+        kinds = (self.gates, self.values, self.qubits, self.bits)
+        return not all(kind.keys().isdisjoint(names) for kind in kinds)
 
     def new_name(self, tokens: Tokens) -> str:
         """Read a name that stands for nothing yet."""
