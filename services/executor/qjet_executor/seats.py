@@ -50,7 +50,7 @@ class Seats:
     @property
     def rides(self) -> int:
         """How many small tasks to take on for each sandbox, going by the last ones."""
-        return max(1, min(MOST_RIDES, int(_ROUND_S / self._average_s)))
+        return max(1, min(MOST_RIDES, round(_ROUND_S / self._average_s)))
 
     def took(self, seconds: float) -> None:
         """Take note of how long a small task kept its sandbox."""
