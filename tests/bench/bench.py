@@ -1,166 +1,99 @@
-"""`make bench`: qjet against the plain loops it replaces, in one run on the same cores.
+"""`make bench`: every speed that qjet aims at, beside what it replaces, in one run.
 
-Rounds of the two alternate, so that a noisy machine disturbs both. Prints a table and writes a
-JSON file with every round, versions and cores.
+A row starts what it needs, alternates rounds of both sides on the same cores, and checks every
+result. Prints a table and writes a JSON file with every round.
 """
 
 import argparse
-import asyncio
 import json
-import platform
-import statistics
-import subprocess
-import sys
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from importlib.metadata import version
+import os
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Any
 
-import aiohttp
-import uvloop
 from rich.console import Console
-from rich.table import Table
 
-from qjet_shared.messages import BELL_QASM
-from tests.support.stack import running_stack
+from tests.bench.frame import Found, Options, Row
+from tests.bench.machine import machine, versions
+from tests.bench.report import as_json, table
+from tests.bench.rows import (
+    celery,
+    executors,
+    large,
+    latency,
+    loops,
+    memory,
+    reading,
+    shots,
+    submissions,
+    sweep,
+)
 
-SUBMISSION = {"qc": BELL_QASM, "shots": 1024}
-LOOPS = 2
-CLIENTS = 64
-FLOOR_RATIO = 1.0
-FLOOR_P50_MS = 15.0
+MODULES = (
+    *(loops, reading, shots, large, sweep),
+    *(latency, submissions, executors, memory, celery),
+)
+ROWS: dict[str, Row] = {row.name: row for module in MODULES for row in module.ROWS}
+QUICK_ROUNDS = 2
+QUICK_SECONDS = 0.5
 
 
 def main() -> None:
-    """Run the bench and print what it found."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=4.0, help="length of one round")
-    parser.add_argument("--latencies", type=int, default=300, help="single tasks to time")
-    parser.add_argument("--out", type=Path, default=Path("bench-results/bench.json"))
-    arguments = parser.parse_args()
-    with TemporaryDirectory() as folder, running_stack(Path(folder)) as stack:
-        found = uvloop.run(measure(stack.http, arguments))
-    found["machine"] = machine()
+    """Run the rows that were asked for, one by one."""
+    arguments = _parser().parse_args()
+    names = arguments.only or [name for name, row in ROWS.items() if not row.is_extra]
+    cores = sorted(os.sched_getaffinity(0))[: arguments.cores]
+    os.sched_setaffinity(0, cores)
+    options = _options(arguments, len(cores))
+    console = Console(width=None if os.isatty(1) else 150)
+    described = machine()
+    found: dict[str, Found] = {}
+    for name in names:
+        console.print(f"{name} …", style="dim")
+        found[name] = ROWS[name].measure(options)
+    described["load_after"] = os.getloadavg()
+    document = {
+        "options": {"rounds": options.rounds, "seconds": options.seconds, "tasks": options.tasks},
+        "is_quick": options.is_quick,
+        "machine": described,
+        "versions": versions(),
+        "rows": as_json(found),
+    }
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
-    arguments.out.write_text(json.dumps(found, indent=2))
-    show(found, arguments.out)
+    arguments.out.write_text(json.dumps(document, indent=1))
+    what = "quick, no measurement" if options.is_quick else f"{options.rounds} rounds"
+    console.print(table(found, f"{described['cpu']}, {len(cores)} cores, {what}"))
+    console.print(f"every round: {arguments.out}")
 
 
-async def measure(url: str, arguments: argparse.Namespace) -> dict[str, Any]:
-    """Alternate rounds of plain loops and of qjet, then time single tasks."""
-    loops, tasks = [], []
-    async with aiohttp.ClientSession(url) as session:
-        await qjet_rate(session, 1.0)
-        for _ in range(arguments.rounds):
-            loops.append(plain_rate(arguments.seconds))
-            tasks.append(await qjet_rate(session, arguments.seconds))
-        latencies = [await latency_ms(session) for _ in range(arguments.latencies)]
-    ratios = [ours / theirs for ours, theirs in zip(tasks, loops, strict=True)]
-    percentiles = statistics.quantiles(latencies, n=100)
-    return {
-        "plain_loops_per_s": loops,
-        "qjet_tasks_per_s": tasks,
-        "ratio": ratios,
-        "latency_ms": {"p50": percentiles[49], "p99": percentiles[98], "all": latencies},
-    }
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.bench", description=__doc__)
+    parser.add_argument("--only", type=_names, help=f"some of: {', '.join(ROWS)}")
+    parser.add_argument("--quick", action="store_true", help="small: to see that all of it works")
+    parser.add_argument("--rounds", type=int)
+    parser.add_argument("--seconds", type=float, help="length of a round")
+    parser.add_argument("--tasks", type=int, default=50_000, help="tasks of the memory row")
+    parser.add_argument("--cores", type=int, default=2, help="cores for everything together")
+    parser.add_argument("--out", type=Path, default=Path("bench-results/bench.json"))
+    return parser
 
 
-def plain_rate(seconds: float) -> float:
-    """Circuits a second of `LOOPS` plain loops side by side."""
-    with plain_loops(seconds) as processes:
-        for process in processes:
-            process.stdin.write("go\n")
-            process.stdin.flush()
-        reports = [json.loads(process.stdout.readline()) for process in processes]
-    return sum(report["done"] / report["seconds"] for report in reports)
+def _names(text: str) -> list[str]:
+    names = text.split(",")
+    if unknown := set(names) - ROWS.keys():
+        raise argparse.ArgumentTypeError(f"no such row: {', '.join(sorted(unknown))}")
+    return names
 
 
-@contextmanager
-def plain_loops(seconds: float) -> Iterator[list[Any]]:
-    """Start the loops and wait until they are warm."""
-    command = [sys.executable, str(Path(__file__).with_name("plain_loop.py")), str(seconds)]
-    pipe = subprocess.PIPE
-    processes = [
-        subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) for _ in range(LOOPS)
-    ]
-    try:
-        for process in processes:
-            process.stdout.readline()
-        yield processes
-    finally:
-        for process in processes:
-            process.stdin.close()
-            process.wait()
-            process.stdout.close()
-
-
-async def qjet_rate(session: aiohttp.ClientSession, seconds: float) -> float:
-    """Tasks a second, each submitted over HTTP and awaited, by `CLIENTS` clients at once."""
-    deadline = time.perf_counter() + seconds
-    start = time.perf_counter()
-
-    async def client() -> int:
-        done = 0
-        while time.perf_counter() < deadline:
-            await one_task(session)
-            done += 1
-        return done
-
-    counts = await asyncio.gather(*(client() for _ in range(CLIENTS)))
-    return sum(counts) / (time.perf_counter() - start)
-
-
-async def latency_ms(session: aiohttp.ClientSession) -> float:
-    """Time one task on an otherwise idle system."""
-    start = time.perf_counter()
-    await one_task(session)
-    return (time.perf_counter() - start) * 1000
-
-
-async def one_task(session: aiohttp.ClientSession) -> None:
-    """Submit a Bell circuit and wait for its counts."""
-    async with session.post("/tasks", json=SUBMISSION) as response:
-        task_id = (await response.json())["task_id"]
-    async with session.get(f"/tasks/{task_id}", params={"wait": "30"}) as response:
-        task = await response.json()
-    if task["status"] != "completed" or sum(task["result"].values()) != SUBMISSION["shots"]:
-        raise SystemExit(f"a task failed: {task}")
-
-
-def machine() -> dict[str, Any]:
-    """Say where and with what this was measured."""
-    packages = ("qjet", "qiskit", "qiskit-aer", "qiskit-qasm3-import", "nats-py", "aiohttp")
-    return {
-        "cores": len(__import__("os").sched_getaffinity(0)),
-        "machine": platform.machine(),
-        "python": platform.python_version(),
-        **{name: version(name) for name in packages},
-    }
-
-
-def show(found: dict[str, Any], out: Path) -> None:
-    """Print the table, with each floor beside what was measured."""
-    table = Table(title=f"Bell, 1,024 shots, {found['machine']['cores']} cores")
-    for column in ("what", "median", "min - max", "floor"):
-        table.add_column(column, justify="left" if column == "what" else "right")
-    rows = (
-        ("plain loops (2 processes), circuits/s", "plain_loops_per_s", ""),
-        ("qjet over HTTP, tasks/s", "qjet_tasks_per_s", ""),
-        ("ratio", "ratio", f">= {FLOOR_RATIO:g}"),
+def _options(arguments: argparse.Namespace, cores: int) -> Options:
+    """Take what was given, and for the rest what suits a full or a quick run."""
+    usual = Options()
+    is_quick = arguments.quick
+    return Options(
+        rounds=arguments.rounds or (QUICK_ROUNDS if is_quick else usual.rounds),
+        seconds=arguments.seconds or (QUICK_SECONDS if is_quick else usual.seconds),
+        tasks=arguments.tasks,
+        is_quick=is_quick,
+        cores=cores,
     )
-    for label, key, floor in rows:
-        figures = found[key]
-        spread = f"{min(figures):.2f} - {max(figures):.2f}"
-        table.add_row(label, f"{statistics.median(figures):.2f}", spread, floor)
-    latency = found["latency_ms"]
-    p99 = f"p99 {latency['p99']:.1f}"
-    table.add_row("latency, idle, ms", f"{latency['p50']:.1f}", p99, f"<= {FLOOR_P50_MS:g}")
-    Console().print(table)
-    print(f"every round: {out}")
 
 
 if __name__ == "__main__":
