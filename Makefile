@@ -10,7 +10,7 @@ SOURCES := client shared services tests
 SIDE_BY_SIDE := -n 2 --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test unit property integration e2e compose-test lint type bench chaos fuzz up down clean
+.PHONY: help run demo test unit property integration e2e compose-test lint type bench bench-celery bench-picture chaos fuzz up down clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -44,8 +44,15 @@ lint: $(DEV) ## ruff: rules and formatting
 type: $(DEV) ## mypy, strict
 	$(BIN)/mypy
 
-bench: $(DEV) ## speed against plain Python loops, in one run
+bench: $(DEV) ## every speed aimed at, beside what it replaces; BENCH="--quick --only bell,mix"
 	$(BIN)/python -m tests.bench.bench $(BENCH)
+
+bench-celery: $(DEV) ## the same Bell against FastAPI + Celery + Redis; needs redis-server
+	$(BIN)/pip install --quiet --editable '.[all,dev,bench-celery]'
+	$(BIN)/python -m tests.bench.bench --only celery --out bench-results/celery.json $(BENCH)
+
+bench-picture: $(DEV) ## docs/performance.svg from the last bench
+	$(BIN)/python -m tests.bench.picture
 
 fuzz: $(DEV) ## mutated programs, requests and messages to real services; FUZZ="--seed 7"
 	$(BIN)/python -m tests.fuzz.fuzz $(FUZZ)
