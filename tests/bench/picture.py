@@ -15,6 +15,8 @@ mpl.use("svg")
 
 from matplotlib import pyplot as plt
 
+from tests.bench.report import rounded
+
 RATIO = "×"
 MET, NOT_MET, RANGE = "#2a7f62", "#b3452c", "#9aa5b1"
 PROCESSES = {
@@ -23,7 +25,7 @@ PROCESSES = {
     "nats-server": "nats-server",
     "qjet_gateway": "gateway",
     "qjet_resultstore": "resultstore",
-    "client": "the bench's client",
+    "client": "client",
 }
 COLOURS = ("#30638e", "#4f86b3", "#d1a054", "#5b8e7d", "#8f6593", "#c3c9d0")
 TASKS = {"bell": "the same Bell", "angles": "other angles each time"}
@@ -34,6 +36,8 @@ SETTINGS = {
     "font.size": 9,
     "axes.spines.top": False,
     "axes.spines.right": False,
+    "axes.spines.left": False,
+    "axes.titleweight": "bold",
 }
 
 
@@ -54,7 +58,7 @@ def draw(rows: dict[str, Any], out: Path) -> None:
     """Draw both panels into one SVG file."""
     lines = [line for row in rows.values() for line in row["lines"] if _is_ratio(line)]
     with mpl.rc_context(SETTINGS):
-        height = 1.6 + 0.32 * len(lines)
+        height = 0.8 + 0.44 * len(lines)
         figure, (above, below) = plt.subplots(
             2, 1, figsize=(9, height + 1.7), height_ratios=[height, 1.7], layout="constrained"
         )
@@ -65,24 +69,25 @@ def draw(rows: dict[str, Any], out: Path) -> None:
 
 
 def _is_ratio(line: dict[str, Any]) -> bool:
-    return line["unit"] == RATIO and line["target"] is not None
+    return bool(line["unit"] == RATIO)
 
 
 def _draw_ratios(axes: Any, lines: list[dict[str, Any]]) -> None:
     """Draw each ratio's median and range, with a tick where its target lies."""
     for place, line in enumerate(lines):
-        colour = MET if line["is_met"] else NOT_MET
-        bound = line["target"]["bound"]
+        colour = NOT_MET if line["is_met"] is False else MET
         axes.plot([line["min"], line["max"]], [place, place], color=RANGE, linewidth=4)
         axes.plot(line["median"], place, "o", color=colour, zorder=3)
-        axes.plot(bound, place, "|", color="black", markersize=13, markeredgewidth=1.6, zorder=2)
-        label = f"{line['median']:.3g} ({line['target']['sign']} {bound:g})"
-        at = max(line["max"], bound)
+        label, at = rounded(line["median"]), line["max"]
+        if target := line["target"]:
+            bound = target["bound"]
+            axes.plot(bound, place, "|", color="black", markersize=13, markeredgewidth=1.6)
+            label, at = f"{label} ({target['sign']} {bound:g})", max(at, bound)
         axes.annotate(label, (at, place), (8, 0), textcoords="offset points", va="center")
-    axes.set(
-        xscale="log", ylim=(len(lines) - 0.4, -0.6), xlabel="ratio, median and range of rounds"
-    )
-    axes.set_yticks(range(len(lines)), [line["title"] for line in lines])
+        axes.text(0, place - 0.4, line["title"], transform=axes.get_yaxis_transform(), va="center")
+    axes.set(xscale="log", xlabel="ratio, median and range of rounds")
+    axes.set_ylim(len(lines) - 0.6, -0.8)
+    axes.set_yticks([])
     axes.set_title("against what it replaces; the tick is the target", loc="left")
     axes.margins(x=0.2)
     axes.axvline(1, color=RANGE, linewidth=0.8, zorder=0)
@@ -103,7 +108,7 @@ def _draw_processes(axes: Any, rows: dict[str, Any]) -> None:
     axes.set_title("where a task's time goes", loc="left")
     if shown:
         axes.legend(
-            ncols=len(PROCESSES), loc="upper left", bbox_to_anchor=(0, -0.45), frameon=False
+            ncols=len(PROCESSES), loc="upper left", bbox_to_anchor=(-0.02, -0.45), frameon=False
         )
 
 

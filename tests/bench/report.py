@@ -46,10 +46,11 @@ def table(found: dict[str, Found], title: str) -> Table:
 
 def _cells(line: Line) -> tuple[str, ...]:
     spread = line.spread
-    figures = (_figure(value) for value in (spread.min, spread.median, spread.max))
+    figures = (rounded(value) for value in (spread.min, spread.median, spread.max))
     target = f"{line.target.sign} {line.target.bound:g}" if line.target else ""
     return (line.title, *figures, line.unit, target, _VERDICTS[line.is_met])
 
 
-def _figure(value: float) -> str:
+def rounded(value: float) -> str:
+    """Write a figure with three digits, more only where it is larger."""
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
