@@ -8,11 +8,13 @@ import argparse
 import json
 import os
 from pathlib import Path
+from typing import Any
 
+import msgspec
 from rich.console import Console
 
 from tests.bench.frame import Found, Options, Row
-from tests.bench.machine import machine, versions
+from tests.bench.machine import describe, versions
 from tests.bench.report import as_json, table
 from tests.bench.rows import (
     celery,
@@ -44,24 +46,28 @@ def main() -> None:
     os.sched_setaffinity(0, cores)
     options = _options(arguments, len(cores))
     console = Console(width=None if os.isatty(1) else 150)
-    described = machine()
+    machine = describe()
     found: dict[str, Found] = {}
-    for name in names:
-        console.print(f"{name} …", style="dim")
-        found[name] = ROWS[name].measure(options)
-    described["load_after"] = os.getloadavg()
+    try:
+        for name in names:
+            console.print(f"{name} …", style="dim")
+            found[name] = ROWS[name].measure(options)
+    finally:  # a row that fails takes nothing from those before it
+        _write(arguments.out, options, machine, found)
+        what = "quick, no measurement" if options.is_quick else f"{options.rounds} rounds"
+        console.print(table(found, f"{machine['cpu']}, {len(cores)} cores, {what}"))
+        console.print(f"every round: {arguments.out}")
+
+
+def _write(out: Path, options: Options, machine: dict[str, Any], found: dict[str, Found]) -> None:
     document = {
-        "options": {"rounds": options.rounds, "seconds": options.seconds, "tasks": options.tasks},
-        "is_quick": options.is_quick,
-        "machine": described,
+        "options": msgspec.to_builtins(options),
+        "machine": {**machine, "load_after": os.getloadavg()},
         "versions": versions(),
         "rows": as_json(found),
     }
-    arguments.out.parent.mkdir(parents=True, exist_ok=True)
-    arguments.out.write_text(json.dumps(document, indent=1))
-    what = "quick, no measurement" if options.is_quick else f"{options.rounds} rounds"
-    console.print(table(found, f"{described['cpu']}, {len(cores)} cores, {what}"))
-    console.print(f"every round: {arguments.out}")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text(json.dumps(document, indent=1))
 
 
 def _parser() -> argparse.ArgumentParser:

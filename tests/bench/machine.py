@@ -18,7 +18,7 @@ _PACKAGES = (
 _MODEL = re.compile(r"^model name\s*:\s*(.+)$", re.MULTILINE)
 
 
-def machine() -> dict[str, Any]:
+def describe() -> dict[str, Any]:
     """Describe processor, kernel and memory."""
     found = _MODEL.search(Path("/proc/cpuinfo").read_text())
     pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

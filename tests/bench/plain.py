@@ -6,6 +6,7 @@ through `transpile`, which would make one each time.
 """
 
 import multiprocessing
+import os
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -18,6 +19,7 @@ from qiskit import QuantumCircuit, qasm3
 from qiskit.transpiler import generate_preset_pass_manager
 from qiskit_aer import AerSimulator
 
+from qjet_shared import lifeline
 from qjet_shared.messages import BELL_QASM
 from tests.bench.circuits import sources
 
@@ -61,6 +63,7 @@ class Workers:
 
 def warm_up() -> None:
     """Make the simulator, and run Bell once."""
+    lifeline.die_with_parent(os.getppid())
     run_once(BELL_QASM)
 
 

@@ -6,6 +6,7 @@ Source: proc(5), /proc/PID/stat (`utime`, `stime`) and /proc/PID/smaps_rollup (`
 import os
 import re
 from collections import defaultdict
+from contextlib import suppress
 from pathlib import Path
 
 from tests.support.stack import descendants
@@ -28,13 +29,21 @@ def cpu_s(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / _TICKS_PER_S
 
 
-def cpu_by_name(pid: int) -> dict[str, float]:
-    """Return the processor seconds of all below `pid` and of this process, by what they run."""
-    found: dict[str, float] = defaultdict(float)
-    for child, name in tree(pid).items():
-        found[name] += cpu_s(child)
-    found["client"] = cpu_s(os.getpid())
-    return dict(found)
+class CpuMeter:
+    """Counts the processor time of all processes below one, and of this one, from now on."""
+
+    def __init__(self, pid: int) -> None:
+        """Take the process whose children are meant."""
+        self._names = {**tree(pid), os.getpid(): "client"}
+        self._before = {each: cpu_s(each) for each in self._names}
+
+    def taken(self) -> dict[str, float]:
+        """Return the seconds taken since, by what the processes run; not of those that ended."""
+        found: dict[str, float] = defaultdict(float)
+        for pid, name in self._names.items():
+            with suppress(FileNotFoundError):
+                found[name] += cpu_s(pid) - self._before[pid]
+        return dict(found)
 
 
 def memory_mib(pids: list[int]) -> dict[str, float]:

@@ -18,7 +18,7 @@ def test_a_quick_bench_writes_figures_targets_and_every_round(tmp_path):
     )
     assert done.returncode == 0, done.stderr
     document = json.loads(out.read_text())
-    assert document["is_quick"]
+    assert document["options"]["is_quick"]
     assert document["machine"]["cores_used"] >= 1
     assert {"qjet", "qiskit", "qiskit-aer", "nats-server", "commit"} <= document["versions"].keys()
     assert document["rows"].keys() == {"latency", "read-qft"}

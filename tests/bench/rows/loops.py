@@ -10,7 +10,7 @@ from tests.bench import plain
 from tests.bench.circuits import MIX_SIZE, sources
 from tests.bench.frame import Found, Line, Options, Row, Target, alternate, figures_of
 from tests.bench.load import closed_loop, submissions
-from tests.bench.processes import cpu_by_name
+from tests.bench.processes import CpuMeter
 from tests.bench.stacks import fresh_stack
 
 LOOPS = 2
@@ -84,14 +84,11 @@ def _plain(contest: Contest, options: Options, workers: plain.Workers, number: i
 
 def _qjet(contest: Contest, options: Options, url: str, pid: int, number: int) -> Any:
     """Return how many tasks a second were submitted and awaited, and what each process took."""
-    before = cpu_by_name(pid)
+    meter = CpuMeter(pid)
     work = _work(contest, options, number)
     seconds = float("inf") if contest.is_by_set else options.seconds
     done = closed_loop(url, submissions(work), clients=CLIENTS, seconds=seconds)
-    after = cpu_by_name(pid)
-    cpu_ms = {
-        name: 1000 * (after[name] - before.get(name, 0)) / done.tasks for name in sorted(after)
-    }
+    cpu_ms = {name: 1000 * taken / done.tasks for name, taken in meter.taken().items()}
     return {"rate": done.rate, "tasks": done.tasks, "cpu_ms_per_task": cpu_ms}
 
 
