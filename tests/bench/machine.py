@@ -42,7 +42,7 @@ def versions() -> dict[str, str]:
         except PackageNotFoundError:
             continue
     found["nats-server"] = _said([str(find_server()), "--version"])
-    found["commit"] = _said(["git", "rev-parse", "--short", "HEAD"])
+    found["commit"] = _said(["git", "describe", "--always", "--dirty"])
     return found
 
 
