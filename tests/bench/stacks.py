@@ -39,6 +39,9 @@ def _is_warm(stack: RunningStack) -> bool:
 
 
 def _idle(url: str) -> float:
-    with urllib.request.urlopen(url, timeout=5) as response:
-        found = _IDLE.search(response.read().decode())
+    try:
+        with urllib.request.urlopen(url, timeout=5) as response:
+            found = _IDLE.search(response.read().decode())
+    except OSError:  # too busy starting to answer
+        return 0.0
     return float(found[1]) if found else 0.0

@@ -3,7 +3,6 @@
 Its sandboxes are not replaced meanwhile, so that nothing that they leak is thrown away unseen.
 """
 
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 from itertools import islice
@@ -46,7 +45,9 @@ def measure(options: Options) -> Found:
             ),
             Line(title="  RSS, shared pages counted in each", unit="MiB", figures=[warm["rss"]]),
             Line(title=f"{title}, by linear fit", unit="MiB", figures=[fitted], target=few),
-            Line(title=f"{title}, end less first tenth", unit="MiB", figures=[growth], target=few),
+            Line(
+                title=f"{title}, last tenth less second", unit="MiB", figures=[growth], target=few
+            ),
         ],
         rounds=[{"done": done, **memory} for done, memory in samples],
     )
@@ -62,11 +63,13 @@ def _sampled(
     stack: RunningStack, pids: list[int], tasks: int
 ) -> list[tuple[int, dict[str, float]]]:
     """Run the tasks; return how many had been handed out, with the memory at that time."""
-    handed_out = 0
+    handed_out, is_over = 0, False
 
     def counted(work: Iterator[Submission]) -> Iterator[Submission]:
         nonlocal handed_out
         for submission in work:
+            if is_over:
+                return
             handed_out += 1
             yield submission
 
@@ -74,21 +77,25 @@ def _sampled(
     samples = []
     with ThreadPoolExecutor(1) as threads:
         loading = threads.submit(closed_loop, stack.http, work, clients=CLIENTS)
-        while not loading.done():
-            samples.append((handed_out, memory_mib(pids)))
-            wait([loading], SAMPLE_S)
+        try:
+            while not loading.done():
+                samples.append((handed_out, memory_mib(pids)))
+                wait([loading], SAMPLE_S)
+        finally:
+            is_over = True  # also where the bench is interrupted: this waits for the thread
     if loading.result().tasks != tasks:
         raise RuntimeError(f"only {loading.result().tasks} of {tasks} tasks were run")
-    time.sleep(SAMPLE_S)
     return [*samples, (tasks, memory_mib(pids))]
 
 
 def _growth(samples: list[tuple[int, Any]], tasks: int) -> tuple[float, float]:
-    """Return by how much PSS grew after the first tenth: as it stands, and by a linear fit."""
+    """Return by how much PSS grew after the first tenth: from tenth to tenth, and as fitted."""
     late = [(done, memory["pss"]) for done, memory in samples if done >= tasks / 10]
     done, pss = np.array(late).T
-    slope = float(np.polyfit(done, pss, 1)[0]) if len(set(done)) > 1 else 0.0
-    return float(pss[-1] - pss[0]), slope * float(done[-1] - done[0])
+    first = np.median(pss[done <= max(done[0], tasks / 5)])
+    last = np.median(pss[done >= min(done[-1], tasks * 9 / 10)])
+    slope = np.polyfit(done, pss, 1)[0] if len(set(done)) > 1 else 0.0
+    return float(last - first), float(slope * (done[-1] - done[0]))
 
 
 ROWS = [Row(name="memory", measure=measure)]
