@@ -24,15 +24,19 @@ from qjet_shared.messages import BELL_QASM
 from tests.bench.circuits import sources
 
 SHOTS = 1024
+_threads: int | None = None
 
 
 class Workers:
     """Warm processes that call functions of importable modules, each one call at a time."""
 
-    def __init__(self, count: int = 1) -> None:
-        """Start `count` of them and wait until Aer has run once in each."""
+    def __init__(self, count: int = 1, *, threads: int | None = None) -> None:
+        """Start `count` of them and wait until Aer has run once in each.
+
+        Without `threads`, Aer takes as many as there are cores, in each process.
+        """
         context = multiprocessing.get_context("spawn")  # after a fork, Aer hangs
-        self._pools = [ProcessPoolExecutor(1, context, warm_up) for _ in range(count)]
+        self._pools = [ProcessPoolExecutor(1, context, warm_up, (threads,)) for _ in range(count)]
         self.call_each(_nothing, [()] * count)
 
     def __enter__(self) -> Self:
@@ -61,8 +65,10 @@ class Workers:
         return [call.result() for call in calls]
 
 
-def warm_up() -> None:
+def warm_up(threads: int | None) -> None:
     """Make the simulator, and run Bell once."""
+    global _threads  # noqa: PLW0603  # of a process that lives for this
+    _threads = threads
     lifeline.die_with_parent(os.getppid())
     run_once(BELL_QASM)
 
@@ -94,8 +100,8 @@ def fitted(circuit: QuantumCircuit) -> QuantumCircuit:
 
 @cache
 def simulator() -> AerSimulator:
-    """Return the process's one simulator, with Aer's own settings."""
-    return AerSimulator()
+    """Return the process's one simulator, with Aer's own settings but for its threads."""
+    return AerSimulator(max_parallel_threads=_threads)
 
 
 @cache
