@@ -98,7 +98,7 @@ class _Reader:
 
     def _gate_call(self) -> None:
         found = self._tokens.plain_call()
-        if found and (known := self._known_calls.get(found[0])):
+        if found and (known := self._known_calls.get(found[0])) is not None:
             self._spend(1)
             self._append(known)
             self._tokens.move(found.end())
