@@ -10,7 +10,7 @@ from qjet_executor.diagnose import CircuitError
 from qjet_executor.genuine import genuine
 from qjet_executor.qasm3 import read
 from qjet_executor.qasm3.importer import load
-from qjet_executor.simulator import Machine, Setup, Simulator
+from qjet_executor.simulator import Setup, Simulator
 from tests.support.programs import program, slip
 from tests.support.reading import MOST, MOST_OPERATIONS, description
 
@@ -88,4 +88,4 @@ def circuit_of(make, source):
 @cache
 def simulator():
     """Make it once, and not at import."""
-    return Simulator(Setup(method="automatic"), Machine(max_memory_mb=1000, max_threads=1))
+    return Simulator(Setup(method="automatic"))
