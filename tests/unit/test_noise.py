@@ -4,7 +4,6 @@ import json
 
 import msgspec
 import pytest
-import scipy.stats
 from qiskit import qasm3, transpile
 from qiskit.quantum_info import Operator
 from qiskit_aer import AerSimulator
@@ -23,6 +22,7 @@ from qjet_executor.noise import gates_of
 from qjet_executor.protocol import Job
 from qjet_executor.simulate import Simulators
 from qjet_shared import noise
+from tests.support.spread import UNLIKELY, p_value
 
 pytestmark = [
     pytest.mark.unit,
@@ -146,10 +146,7 @@ def test_readout_errors_are_as_likely_as_asked_for():
     found = counts(idle, {"readout": {"p01": 0.1, "p10": 0.3}}, seed=None, shots=20_000)
     expected = {"10": 0.9 * 0.7, "11": 0.1 * 0.7, "00": 0.9 * 0.3, "01": 0.1 * 0.3}
     assert found.keys() == expected.keys()
-    test = scipy.stats.chisquare(
-        [found[key] for key in expected], [20_000 * share for share in expected.values()]
-    )
-    assert test.pvalue > 1e-6
+    assert p_value(found, expected) > UNLIKELY
 
 
 def test_relaxation_is_as_strong_as_its_times_say():

@@ -9,6 +9,7 @@ from qiskit_aer import AerSimulator
 
 from qjet_executor.protocol import Job
 from qjet_executor.simulate import Simulators
+from tests.support.spread import UNLIKELY
 
 pytestmark = [
     pytest.mark.unit,
@@ -129,7 +130,7 @@ def test_without_a_seed_each_point_follows_its_own_distribution(name):
         keys = sorted(set(ours) | set(theirs))
         if len(keys) > 1:
             table = [[side.get(key, 0) for key in keys] for side in (ours, theirs)]
-            assert scipy.stats.chi2_contingency(table).pvalue > 1e-6
+            assert scipy.stats.chi2_contingency(table).pvalue > UNLIKELY
 
 
 @pytest.mark.parametrize("gate", GATES)
@@ -141,7 +142,7 @@ def test_every_gate_takes_its_value_in_a_sweep(gate):
         theirs = aers_counts(source, {"a": angle}, seed=3, shots=20_000)
         keys = sorted(set(ours) | set(theirs))
         table = [[side.get(key, 0) for key in keys] for side in (ours, theirs)]
-        assert scipy.stats.chi2_contingency(table).pvalue > 1e-6
+        assert scipy.stats.chi2_contingency(table).pvalue > UNLIKELY
 
 
 def test_more_points_than_fit_into_one_run_stay_in_order():

@@ -1,6 +1,7 @@
 """Drawing counts: spelled as Qiskit spells them, spread as Aer's, where it is quicker."""
 
 import json
+import re
 from collections import Counter
 
 import numpy as np
@@ -13,6 +14,7 @@ from qiskit.result.postprocess import format_counts_memory
 from qjet_executor.protocol import Job
 from qjet_executor.sampling import Labels, sampling_of
 from qjet_executor.simulate import Simulators
+from tests.support.spread import UNLIKELY, p_value
 
 pytestmark = pytest.mark.unit
 
@@ -32,29 +34,87 @@ def turned(qubits, registers):
     )
 
 
-def run(source, *, memory_mb=1000, method="statevector", **options):
+def run(source, *, memory_mb=1000, method="statevector", rng_seed=1, **options):
+    """Run with random numbers that are the same each time the tests are."""
     wanted = {"shots": 20_000, "seed": None, "memory": False, **options}
     fresh = Simulators(max_memory_mb=memory_mb, max_threads=1)
+    fresh._rng = np.random.default_rng(rng_seed)
     outcome = fresh.run(Job(qc=source, method=method, **wanted))
     assert outcome.error is None, outcome.error
     return outcome
 
 
-def assert_spread(counts, source):
-    """Compare with the state's probabilities, rare outcomes put together."""
+def likely(source, registers):
+    """Work out each outcome's probability from the state vector, with nothing of qjet or Aer."""
     circuit = qasm3.loads(source)
     state = Statevector(circuit.remove_final_measurements(inplace=False))
-    order = [circuit.find_bit(i.qubits[0]).index for i in circuit.get_instructions("measure")]
-    likely = state.probabilities(order)
-    shots = sum(counts.values())
-    found = np.zeros(len(likely))
-    for label, count in counts.items():
-        found[int(label.replace(" ", ""), 2)] += count
-    often = likely * shots >= 10
-    observed = [*found[often], found[~often].sum()]
-    expected = [*(likely[often] * shots), likely[~often].sum() * shots]
-    assert len(observed) > 5
-    assert scipy.stats.chisquare(observed, expected).pvalue > 1e-6
+    bits = {
+        circuit.find_bit(i.clbits[0]).index: circuit.find_bit(i.qubits[0]).index
+        for i in circuit.get_instructions("measure")
+    }
+    outcomes = {}
+    for number, share in enumerate(state.probabilities(list(bits.values()))):
+        value = sum((number >> place & 1) << bit for place, bit in enumerate(bits))
+        label = spelled(value, registers)
+        outcomes[label] = outcomes.get(label, 0) + share
+    return {label: share for label, share in outcomes.items() if share > 1e-12}
+
+
+def spelled(value, registers):
+    """Spell an outcome as Qiskit prints it."""
+    sizes = [[f"r{number}", size] for number, size in enumerate(registers)]
+    header = {"creg_sizes": sizes, "memory_slots": sum(registers)}
+    return format_counts_memory(hex(value), header)
+
+
+def random_program(rng):
+    """Return a random circuit that measures qubits into some of its bits, and its registers."""
+    qubits = int(rng.integers(2, 6))
+    registers = [int(size) for size in rng.integers(1, 4, size=int(rng.integers(1, 4)))]
+    places = [f"r{n}[{i}]" for n, size in enumerate(registers) for i in range(size)]
+    lines = [f"qubit[{qubits}] q;", *(f"bit[{size}] r{n};" for n, size in enumerate(registers))]
+    for _ in range(12):
+        one, other = rng.choice(qubits, 2, replace=False)
+        angles = ", ".join(f"{angle:.6f}" for angle in rng.uniform(0, 6.28, 3))
+        lines += [f"U({angles}) q[{one}];", f"cx q[{one}], q[{other}];"]
+    measured = min(qubits, len(places))
+    bits = rng.choice(places, measured, replace=False)
+    lines += [f"{b} = measure q[{q}];" for b, q in zip(bits, rng.permutation(qubits), strict=False)]
+    return HEAD + "".join(lines), registers
+
+
+def test_p_values_over_many_circuits_are_evenly_spread():
+    """Not only is none tiny: too good or too bad a fit, however small, would bend them."""
+    rng = np.random.default_rng(20)
+    found = []
+    for number in range(120):
+        source, registers = random_program(rng)
+        counts = json.loads(run(source, rng_seed=number, shots=5000, memory=number % 2 == 0).counts)
+        found.append(p_value(counts, likely(source, registers)))
+    assert min(found) > 1e-4
+    assert scipy.stats.kstest(found, "uniform").pvalue > 1e-2
+
+
+def reordered(source):
+    """Measure two qubits into each other's bits."""
+    swapped = {"r0[0] =": "r0[1] =", "r0[1] =": "r0[0] ="}
+    return re.sub(r"r0\[[01]\] =", lambda found: swapped[found[0]], source)
+
+
+def biased(source):
+    """Turn the first qubit a little too far: the chance of a 1 is 3 % rather than 1 %."""
+    return source.replace("ry(0.2)", "ry(0.35)")
+
+
+@pytest.mark.parametrize("wrong", [reordered, biased])
+@pytest.mark.parametrize("shots", [20_000, 200_000])
+def test_a_wrong_distribution_would_be_seen(wrong, shots):
+    """So that the tests here can fail: bits in disorder, or an angle a little off."""
+    source = turned(5, [5])
+    assert wrong(source) != source
+    right = likely(source, [5])
+    assert p_value(json.loads(run(source, shots=shots).counts), right) > 1e-3
+    assert p_value(json.loads(run(wrong(source), shots=shots).counts), right) < UNLIKELY
 
 
 @pytest.mark.parametrize("registers", [[], [5], [2, 3], [1, 1, 3], [3, 2, 2]])
@@ -79,7 +139,7 @@ def test_counts_beyond_twelve_qubits_follow_the_state(registers, shots):
     source = turned(14, registers)
     counts = json.loads(run(source, shots=shots).counts)
     assert sum(counts.values()) == shots
-    assert_spread(counts, source)
+    assert p_value(counts, likely(source, registers)) > UNLIKELY
 
 
 @pytest.mark.parametrize("qubits", [5, 13])
@@ -89,8 +149,9 @@ def test_each_shot_without_a_seed_follows_the_state(qubits):
     outcome = run(source, memory=True)
     memory = json.loads(outcome.memory)
     assert Counter(memory) == json.loads(outcome.counts)
-    assert_spread(Counter(memory[:10_000]), source)
-    assert_spread(Counter(memory[10_000:]), source)
+    right = likely(source, [qubits])
+    assert p_value(Counter(memory[:10_000]), right) > UNLIKELY
+    assert p_value(Counter(memory[10_000:]), right) > UNLIKELY
 
 
 def test_a_circuit_of_twenty_qubits_is_drawn_for_many_shots():

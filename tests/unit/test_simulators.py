@@ -7,12 +7,12 @@ from collections import Counter
 from functools import cache
 
 import pytest
-import scipy.stats
 from qiskit import qasm2, qasm3, transpile
 from qiskit_aer import AerSimulator
 
 from qjet_executor.protocol import Job
 from qjet_executor.simulate import Simulators
+from tests.support.spread import UNLIKELY, p_value
 
 pytestmark = pytest.mark.unit
 
@@ -338,10 +338,7 @@ def test_counts_follow_the_analytic_distribution(name, seed):
     shots = 20_000
     found = counts(source, shots=shots, seed=seed)
     assert found.keys() == probabilities.keys()
-    test = scipy.stats.chisquare(
-        [found[key] for key in probabilities], [shots * p for p in probabilities.values()]
-    )
-    assert test.pvalue > 1e-6
+    assert p_value(found, probabilities) > UNLIKELY
 
 
 def test_a_measurement_inside_an_if_block_alone_can_be_run():
@@ -373,6 +370,7 @@ _RUN_ONE = """
 import sys
 from qjet_executor.protocol import Job
 from qjet_executor.simulate import Simulators
+from tests.support.spread import UNLIKELY, p_value
 outcome = Simulators(max_memory_mb=100, max_threads=1).run(
     Job(qc=sys.argv[1], shots=10, seed=7, method="automatic", memory=False)
 )
