@@ -1,13 +1,18 @@
 """What users do with a running stack: HTTP, the nats command, the qjet command, a scrape."""
 
 import json
+import math
 import re
 import subprocess
 import sys
 import urllib.request
+from datetime import datetime
 from pathlib import Path
 
 import pytest
+from qiskit import qasm3
+from qiskit_aer import AerSimulator
+from qiskit_aer.noise import NoiseModel, ReadoutError
 
 from tests.support.circuits import BELL, COIN_20
 from tests.support.stack import RunningStack
@@ -16,6 +21,8 @@ from tests.support.waiting import wait_until
 pytestmark = pytest.mark.e2e
 
 EXAMPLES = Path("examples")
+TIMED = COIN_20.replace("h q;", "h q; rx(0.25) q;")
+"""A circuit that no other test runs, so that nobody has read it before."""
 
 
 def qjet(stack: RunningStack, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
@@ -98,6 +105,44 @@ def test_exit_codes_say_what_went_wrong(stack):
     assert subprocess.run(command, capture_output=True, check=False, timeout=30).returncode == 3
 
 
+def test_a_noisy_sweep_with_observables(stack, tmp_path):
+    """What `qjet run --json` says of each point is what Aer gives for it alone, with the seed."""
+    points = [{"theta": 0.0}, {"theta": 1.0}, {"theta": 2.5}]
+    sweep, noise = tmp_path / "sweep.json", tmp_path / "noise.json"
+    sweep.write_text(json.dumps(points))
+    noise.write_text('{"readout": {"p01": 0.1, "p10": 0.2}}')
+    files = ("--sweep", str(sweep), "--noise", str(noise))
+    task = run_example(stack, "rotation.qasm", *files, "--observable", "Z", "--seed", "3")
+    model = NoiseModel()
+    model.add_all_qubit_readout_error(ReadoutError([[0.9, 0.1], [0.2, 0.8]]))
+    aer = AerSimulator(noise_model=model)
+    circuit = qasm3.loads((EXAMPLES / "rotation.qasm").read_text())
+    for point, counts, values in zip(
+        points, task["result"], task["expectation_values"], strict=True
+    ):
+        bound = circuit.assign_parameters(point)
+        assert counts == aer.run(bound, shots=1024, seed_simulator=3).result().get_counts()
+        assert values[0]["value"] == pytest.approx(math.cos(point["theta"]))
+
+
+def test_the_phases_of_a_task_are_its_time(stack):
+    """From submission to end, but for the ways between processes; known circuits are not read."""
+    options = ("--shots", "100000", "--method", "statevector", "--seed", "2")
+    tasks = [json.loads(qjet(stack, "run", "-", "--json", *options, stdin=TIMED).stdout)]
+    tasks.append(json.loads(qjet(stack, "run", "-", "--json", *options, stdin=TIMED).stdout))
+    for task in tasks:
+        created, finished = (
+            datetime.fromisoformat(task[f"{e}_at"]) for e in ("created", "finished")
+        )
+        whole_s = (finished - created).total_seconds()
+        timings = task["timings"]
+        assert timings.keys() == {"queue", "parse", "transpile", "simulate", "count"}
+        assert 0.75 * whole_s - 0.1 < sum(timings.values()) <= whole_s + 0.01
+        assert min(timings["simulate"], timings["count"]) > 0
+    assert tasks[0]["timings"]["parse"] > 0
+    assert tasks[1]["timings"]["parse"] == tasks[1]["timings"]["transpile"] == 0
+
+
 def test_a_large_result_reads_the_same_as_a_small_one(stack):
     """Counts too large for a message come back whole over HTTP, with no trace of the blob."""
     options = ("--shots", "100000", "--method", "statevector", "--seed", "1")
@@ -106,6 +151,9 @@ def test_a_large_result_reads_the_same_as_a_small_one(stack):
     assert sum(task["result"].values()) == 100_000
     assert len(task["result"]) > 90_000
     assert "blob" not in task
+
+
+PHASES = ("queue", "parse", "transpile", "simulate", "count", "deliver", "store")
 
 
 async def test_metrics_of_every_service_after_real_tasks(stack):
@@ -120,7 +168,7 @@ async def test_metrics_of_every_service_after_real_tasks(stack):
         "qjet_http_request_duration_seconds_count",
         "qjet_tasks_submitted_total",
         "qjet_tasks_finished_total",
-        "qjet_task_phase_seconds_count",
+        *(f'qjet_task_phase_seconds_count{{phase="{phase}"}} ' for phase in PHASES),
         "qjet_tasks_in_flight",
         "qjet_queue_depth",
         "qjet_task_redeliveries_total",

@@ -8,6 +8,7 @@ import socket
 from collections import Counter
 from pathlib import Path
 
+import msgspec
 import pytest
 from nats.aio.client import Client as NatsClient
 from qiskit import qasm3
@@ -383,6 +384,58 @@ async def test_metrics_are_set_by_real_tasks(executor, nc: NatsClient):
         lambda: metric(executor.get("/metrics").decode(), 'qjet_sandboxes{state="idle"}') == 2,
         "the second sandbox is warm too",
     )
+
+
+EVERYTHING = {
+    "qc": 'OPENQASM 3; include "stdgates.inc"; input float a; qubit[2] q; bit[2] c;'
+    "ry(a) q[0]; cx q[0], q[1]; c = measure q;",
+    "shots": 300,
+    "seed": 5,
+    "method": "density_matrix",
+    "precision": "single",
+    "method_options": {"fusion_enable": False},
+    "noise_model": {"depolarizing": {"two_qubit": 0.1}},
+    "parameters": [{"a": 0.5}, {"a": 2.0}],
+    "observables": [{"ZZ": 1.0}],
+    "memory": True,
+}
+
+
+async def test_everything_asked_for_at_once_is_what_aer_gives(executor, nc: NatsClient):
+    """Over NATS alone: noise, a sweep, observables, precision, options and each shot's outcome."""
+    await submit(nc, "everything", EVERYTHING)
+    task = await final(nc, "everything")
+    model = NoiseModel()
+    model.add_all_qubit_quantum_error(depolarizing_error(0.1, 2), ["cx"])
+    aer = AerSimulator(
+        method="density_matrix", noise_model=model, precision="single", fusion_enable=False
+    )
+    for number, point in enumerate(EVERYTHING["parameters"]):
+        circuit = qasm3.loads(EVERYTHING["qc"]).assign_parameters(point)
+        alone = aer.run(circuit, shots=300, seed_simulator=5, memory=True).result()
+        assert task["result"][number] == alone.get_counts()
+        assert task["memory"][number] == alone.get_memory()
+        value = task["expectation_values"][number][0]["value"]
+        assert value == pytest.approx(0.9, abs=1e-5)
+
+
+SWEEP_OF_COINS = {
+    "qc": 'OPENQASM 3; include "stdgates.inc"; input float a; qubit[12] q; bit[12] c;'
+    "ry(a) q; c = measure q;",
+    "shots": 2000,
+    "parameters": [{"a": 1.0 + number / 1000} for number in range(100)],
+}
+
+
+async def test_a_sweep_too_large_for_a_message_goes_by_the_blob(executor, nc: NatsClient):
+    """Its points stay in their order."""
+    await submit(nc, "coins", SWEEP_OF_COINS)
+    task = await final(nc, "coins")
+    assert task["result"] is None
+    store = await nc.jetstream().object_store("qjet-blobs")
+    found = json.loads((await store.get(task["blob"]["name"])).data)
+    assert [sum(counts.values()) for counts in found["result"]] == [2000] * 100
+    assert len(msgspec.json.encode(found["result"])) > 1_000_000
 
 
 async def test_a_broker_restart_loses_nothing(executor, broker, nc: NatsClient):

@@ -124,7 +124,9 @@ def aers_counts(source, model, *, shots=1000, seed=7, method="automatic", point=
     return aer.run(circuit, shots=shots, seed_simulator=seed).result().get_counts()
 
 
-@pytest.mark.parametrize("method", ["automatic", "statevector", "density_matrix"])
+@pytest.mark.parametrize(
+    "method", ["automatic", "statevector", "density_matrix", "matrix_product_state"]
+)
 @pytest.mark.parametrize("source", [BELL, MIXED, FEEDBACK], ids=["bell", "mixed", "feedback"])
 def test_aers_own_model_gives_aers_counts_bit_for_bit(source, method):
     """Sent as `to_dict(serializable=True)` writes it, with matrices of complex numbers."""
@@ -175,6 +177,29 @@ def test_clifford_noise_stays_on_the_stabilizer_method():
     assert (outcome.error, outcome.method) == (None, "stabilizer")
 
 
+@pytest.mark.parametrize("method", ["automatic", "stabilizer", "extended_stabilizer"])
+def test_clifford_noise_gives_aers_counts_bit_for_bit(method):
+    """Pauli errors and readout errors keep a Clifford circuit one."""
+    model = NoiseModel()
+    model.add_all_qubit_quantum_error(depolarizing_error(0.1, 2), ["cx"])
+    model.add_all_qubit_readout_error(ReadoutError([[0.9, 0.1], [0.2, 0.8]]))
+    found = counts(BELL, model.to_dict(serializable=True), method=method, shots=200)
+    assert found == aers_counts(BELL, model, method=method, shots=200)
+    assert len(found) == 4
+
+
+@pytest.mark.parametrize("precision", ["single", "double"])
+def test_noise_in_single_precision_is_aers_own_too(precision):
+    """With the same seed."""
+    model = everything()
+    aer = AerSimulator(noise_model=model, precision=precision)
+    circuit = transpile(qasm3.loads(MIXED), aer, optimization_level=0)
+    result = aer.run(circuit, shots=1000, seed_simulator=7).result()
+    assert counts(MIXED, model.to_dict(serializable=True), precision=precision) == (
+        result.get_counts()
+    )
+
+
 @pytest.mark.parametrize("seed", [7, None])
 def test_a_sweep_is_noisy_too(seed):
     """With a seed, each point is Aer's own."""
@@ -217,8 +242,8 @@ def step(**fields):
         (qerror(operations=["hadamard"]), "'hadamard'"),
         (qerror(gate_qubits=[[0, 1]]), "Number of qubits"),
         (step(name="pauli", params=["Q"]), "Q"),
-        (step(name="pauli", params=["XX"]), "one string of 1 letters"),
-        (step(name="pauli"), "one string of 1 letters"),
+        (step(name="pauli", params=["XX"]), "one string with a letter for each"),
+        (step(name="pauli"), "one string with a letter for each"),
         (step(name="unitary", params=[[[1, 1], [1, 1]]]), "not unitary"),
         (step(name="unitary", params=[[[1, 0], [1]]]), "one 2 x 2 matrix"),
         (step(name="unitary", params=["X"]), "one 2 x 2 matrix"),

@@ -140,7 +140,7 @@ def _operation(step: Step) -> Instruction:
 def _pauli(step: Step) -> Instruction:
     letters = step.params[0] if len(step.params) == 1 else None
     if not isinstance(letters, str) or len(letters) != len(step.qubits):
-        raise ValueError(f"pauli needs one string of {len(step.qubits)} letters as `params`")
+        raise ValueError("pauli needs one string with a letter for each qubit as `params`")
     return PauliGate(letters)
 
 
@@ -158,7 +158,7 @@ def _matrices(step: Step) -> list[Any]:
     right = [not isinstance(m, str) and {len(m), *map(len, m)} == {size} for m in step.params]
     if not right or not all(right) or (is_one and len(right) > 1):
         wanted = f"one {size} x {size} matrix" if is_one else f"{size} x {size} matrices"
-        raise ValueError(f"{step.name} on {len(step.qubits)} qubits needs {wanted} as `params`")
+        raise ValueError(f"{step.name} on these qubits needs {wanted} as `params`")
     return [_array(matrix) for matrix in step.params]
 
 

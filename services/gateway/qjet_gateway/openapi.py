@@ -24,6 +24,26 @@ _TASK_ID_PARAMETER: Final = {
     "required": True,
     "schema": {"type": "string"},
 }
+_ROTATION_QASM: Final = (
+    'OPENQASM 3; include "stdgates.inc"; '
+    "input float theta; qubit q; bit c; ry(theta) q; c = measure q;"
+)
+_SUBMISSIONS: Final[dict[str, dict[str, Any]]] = {
+    "bell": {"qc": BELL_QASM},
+    "seeded": {"qc": BELL_QASM, "shots": 100, "seed": 7},
+    "sweep": {"qc": _ROTATION_QASM, "parameters": [{"theta": 0}, {"theta": 1.57}]},
+    "noise": {
+        "qc": BELL_QASM,
+        "noise_model": {"depolarizing": {"two_qubit": 0.01}, "readout": {"p01": 0.02, "p10": 0.05}},
+    },
+    "observables": {"qc": BELL_QASM, "observables": [{"ZZ": 1.0}, {"ZZ": 1.0, "XI": 0.5}]},
+    "options": {
+        "qc": BELL_QASM,
+        "method": "matrix_product_state",
+        "method_options": {"matrix_product_state_max_bond_dimension": 64},
+        "memory": True,
+    },
+}
 _TYPES: Final = (Submission, Accepted, Task, Problem, Health, Snapshot)
 
 
@@ -78,10 +98,7 @@ def _post_task() -> dict[str, Any]:
             "content": {
                 "application/json": {
                     "schema": _ref("Submission"),
-                    "examples": {
-                        "bell": {"value": {"qc": BELL_QASM}},
-                        "seeded": {"value": {"qc": BELL_QASM, "shots": 100, "seed": 7}},
-                    },
+                    "examples": {name: {"value": value} for name, value in _SUBMISSIONS.items()},
                 }
             },
         },
