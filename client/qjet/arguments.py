@@ -7,7 +7,7 @@ from typing import Any, get_args
 
 import msgspec
 
-from qjet_shared.messages import Method
+from qjet_shared.messages.submission import Method
 from qjet_shared.options import Precision
 
 

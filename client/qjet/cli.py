@@ -16,7 +16,7 @@ from qjet.arguments import add_circuit_arguments, options_of
 from qjet.client import DEFAULT_URL, Client, RequestError, UnreachableError
 from qjet.render import show_task
 from qjet_shared import __version__
-from qjet_shared.messages import Task
+from qjet_shared.messages.task import Task
 
 FINE: Final = 0
 TASK_FAILED: Final = 1

@@ -10,7 +10,8 @@ import httpx
 import msgspec
 import stamina
 
-from qjet_shared.messages import Accepted, Problem, Task
+from qjet_shared.messages.answers import Accepted, Problem
+from qjet_shared.messages.task import Task
 
 DEFAULT_URL: Final = "http://127.0.0.1:8000"
 _LONGEST_POLL_S: Final = 30.0

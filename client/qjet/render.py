@@ -6,7 +6,7 @@ from msgspec import UNSET
 from rich.console import Console
 from rich.table import Table
 
-from qjet_shared.messages import Expectation, Task
+from qjet_shared.messages.task import Expectation, Task
 
 _MOST_ROWS: Final = 20
 _BAR_WIDTH: Final = 30

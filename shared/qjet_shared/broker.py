@@ -18,8 +18,8 @@ from nats.js import JetStreamContext
 
 from qjet_shared import subjects
 from qjet_shared.client import TolerantClient
+from qjet_shared.clock import utc_now
 from qjet_shared.errors import BrokerUnavailableError, translated
-from qjet_shared.messages import utc_now
 from qjet_shared.outbox import Outbox
 from qjet_shared.reads import Reads
 from qjet_shared.requests import TIMEOUT_S, Outgoing, Requests, marks_deletion, require_size

@@ -11,7 +11,7 @@ import re
 from typing import Final, NamedTuple
 
 from qjet_shared import outline, subjects
-from qjet_shared.messages import Submission
+from qjet_shared.messages.submission import Submission
 from qjet_shared.noise import QuantumErrorEntry
 
 LARGE_S: Final = 0.5

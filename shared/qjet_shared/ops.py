@@ -12,7 +12,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from qjet_shared import __version__, subjects
 from qjet_shared.broker import Broker
 from qjet_shared.errors import BrokerUnavailableError
-from qjet_shared.messages import Heartbeat, RunningTask
+from qjet_shared.messages.notices import Heartbeat, RunningTask
 from qjet_shared.metrics import CONTENT_TYPE, ServiceMetrics
 from qjet_shared.settings import CommonSettings
 

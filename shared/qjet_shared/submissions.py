@@ -13,7 +13,7 @@ import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
 from qjet_shared.errors import FieldError, InvalidJsonError
-from qjet_shared.messages import DEFAULT_SHOTS, Method, Submission
+from qjet_shared.messages.submission import DEFAULT_SHOTS, Method, Submission
 from qjet_shared.options import MpsSampling, Precision, StabilizerSampling, misplaced
 from qjet_shared.settings import Count, Seconds
 

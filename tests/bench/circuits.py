@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from itertools import count, repeat
 from random import Random
 
-from qjet_shared.messages import BELL_QASM
+from qjet_shared.messages.submission import BELL_QASM
 from tests.bench.families import FAMILIES
 
 HEAD = 'OPENQASM 3.0;\ninclude "stdgates.inc";\n'

@@ -20,7 +20,7 @@ from qiskit.transpiler import generate_preset_pass_manager
 from qiskit_aer import AerSimulator
 
 from qjet_shared import lifeline
-from qjet_shared.messages import BELL_QASM
+from qjet_shared.messages.submission import BELL_QASM
 from tests.bench.circuits import sources
 
 SHOTS = 1024

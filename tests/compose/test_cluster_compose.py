@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from qjet_shared.messages import BELL_QASM
+from qjet_shared.messages.submission import BELL_QASM
 from tests.compose.conftest import ComposeStack
 from tests.support.waiting import wait_until
 

@@ -5,7 +5,7 @@ import json
 import httpx
 import pytest
 
-from qjet_shared.messages import BELL_QASM
+from qjet_shared.messages.submission import BELL_QASM
 from tests.compose.conftest import EXECUTORS, ComposeStack
 from tests.support.waiting import wait_until
 

@@ -5,7 +5,7 @@ from typing import Final, get_args
 
 from hypothesis import strategies as st
 
-from qjet_shared.messages import Method
+from qjet_shared.messages.submission import Method
 from tests.fuzz.corpus import NUMBERS, PROGRAMS, SNIPPETS_2, SNIPPETS_3, WORDS
 
 LONGEST_PROGRAM: Final = 8_000

@@ -5,7 +5,7 @@ from typing import Any, Final, get_args
 
 from hypothesis import strategies as st
 
-from qjet_shared.messages import Method, Submission
+from qjet_shared.messages.submission import Method, Submission
 from tests.fuzz.corpus import PROGRAMS
 from tests.fuzz.options import OPTIONS
 from tests.fuzz.programs import programs

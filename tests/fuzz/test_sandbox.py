@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from qjet_executor.child import Sandbox, SandboxDiedError
 from qjet_executor.protocol import Job, Outcome
-from qjet_shared.messages import ErrorCode, Submission, TaskError
+from qjet_shared.messages.submission import Submission
+from qjet_shared.messages.task import ErrorCode, TaskError
 from tests.fuzz.conftest import FUZZ
 from tests.fuzz.options import OPTIONS
 from tests.fuzz.programs import methods, programs

@@ -16,7 +16,7 @@ from nats.aio.msg import Msg
 from qjet_shared import subjects
 from qjet_shared.broker import Broker
 from qjet_shared.errors import BrokerUnavailableError
-from qjet_shared.messages import BELL_QASM
+from qjet_shared.messages.submission import BELL_QASM
 from tests.support.cluster import SIZE, Cluster, Node, nats_cluster
 from tests.support.nats import NatsServer, nats_server
 from tests.support.services import Service, service

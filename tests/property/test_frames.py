@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qjet_executor.protocol import HEADER, Job, Outcome, Phases, Ready, frame
-from qjet_shared.messages import LARGEST_SEED, ErrorCode, Method, TaskError
+from qjet_shared.messages.submission import LARGEST_SEED, Method
+from qjet_shared.messages.task import ErrorCode, TaskError
 
 pytestmark = pytest.mark.property
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from qjet_executor.settings import ExecutorSettings
 from qjet_shared.errors import FieldError, QjetError
-from qjet_shared.messages import LARGEST_SEED, Method, Submission
+from qjet_shared.messages.submission import LARGEST_SEED, Method, Submission
 from qjet_shared.settings import SettingsError, read_settings
 from qjet_shared.submissions import Limits, read_json, read_payload
 

@@ -7,7 +7,7 @@ import pytest
 
 from qjet_executor.budget import Budget, Cores, MemoryPlan
 from qjet_executor.need import need_of
-from qjet_shared.messages import Submission
+from qjet_shared.messages.submission import Submission
 from tests.support.circuits import BELL, ENDLESS
 from tests.support.waiting import wait_until
 

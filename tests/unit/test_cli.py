@@ -12,7 +12,8 @@ import pytest
 from rich.console import Console
 
 from qjet import cli
-from qjet_shared.messages import Accepted, Problem, Task
+from qjet_shared.messages.answers import Accepted, Problem
+from qjet_shared.messages.task import Task
 
 pytestmark = pytest.mark.unit
 

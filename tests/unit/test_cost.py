@@ -4,7 +4,7 @@ import pytest
 
 from qjet_executor.seats import Seats
 from qjet_shared.cost import LARGE_S, estimated_s, lane_of
-from qjet_shared.messages import Submission
+from qjet_shared.messages.submission import Submission
 from qjet_shared.noise import (
     Depolarizing,
     NoiseModel,

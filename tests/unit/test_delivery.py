@@ -9,16 +9,10 @@ from qjet_executor import delivery as fate
 from qjet_executor import outcomes
 from qjet_executor.delivery import Delivery, Fate
 from qjet_executor.protocol import Outcome, Phases
+from qjet_shared.clock import utc_now
 from qjet_shared.errors import FieldError, InvalidJsonError
-from qjet_shared.messages import (
-    Attempt,
-    Blob,
-    LargeResult,
-    StoredState,
-    Submission,
-    Task,
-    utc_now,
-)
+from qjet_shared.messages.submission import Submission
+from qjet_shared.messages.task import Attempt, Blob, LargeResult, StoredState, Task
 
 pytestmark = pytest.mark.unit
 

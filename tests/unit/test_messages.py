@@ -6,18 +6,17 @@ from typing import get_args
 import msgspec
 import pytest
 
-from qjet_shared.messages import (
+from qjet_shared.clock import utc_now
+from qjet_shared.messages.answers import Accepted, Problem
+from qjet_shared.messages.notices import Event
+from qjet_shared.messages.submission import Submission
+from qjet_shared.messages.task import (
     FINAL_STATUSES,
-    Accepted,
     ErrorCode,
-    Event,
-    Problem,
     Status,
     StoredState,
-    Submission,
     Task,
     TaskError,
-    utc_now,
 )
 
 pytestmark = pytest.mark.unit

@@ -15,7 +15,7 @@ from qiskit_aer.noise import depolarizing_error
 from qjet_executor.outcomes import large_part
 from qjet_executor.protocol import Job
 from qjet_executor.simulate import Simulators
-from qjet_shared.messages import LargeResult
+from qjet_shared.messages.task import LargeResult
 from qjet_shared.noise import Depolarizing, NoiseModel
 
 pytestmark = pytest.mark.unit

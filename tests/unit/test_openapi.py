@@ -8,7 +8,9 @@ import pytest
 from qjet_gateway.openapi import document
 from qjet_gateway.routes import build_app
 from qjet_shared.errors import FieldError
-from qjet_shared.messages import Problem, Submission, Task
+from qjet_shared.messages.answers import Problem
+from qjet_shared.messages.submission import Submission
+from qjet_shared.messages.task import Task
 from qjet_shared.submissions import Limits, read_json
 
 pytestmark = pytest.mark.unit

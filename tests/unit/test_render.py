@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 
 from qjet.render import show_task
-from qjet_shared.messages import Expectation, Task, TaskError, Timings
+from qjet_shared.messages.task import Expectation, Task, TaskError, Timings
 
 pytestmark = pytest.mark.unit
 

@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from qjet_shared.errors import FieldError, InvalidJsonError, QjetError
-from qjet_shared.messages import LARGEST_SEED, Submission
+from qjet_shared.messages.submission import LARGEST_SEED, Submission
 from qjet_shared.submissions import Limits, read_json, read_payload
 
 pytestmark = pytest.mark.unit

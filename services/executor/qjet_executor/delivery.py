@@ -13,7 +13,7 @@ from nats.aio.msg import Msg
 
 from qjet_shared import subjects
 from qjet_shared.errors import FieldError, QjetError
-from qjet_shared.messages import Attempt, TaskError
+from qjet_shared.messages.task import Attempt, TaskError
 from qjet_shared.moments import queued_at
 
 _LONGEST_MESSAGE: Final = 2000

@@ -13,7 +13,7 @@ from qjet_executor import refusals
 from qjet_executor.estimate import MOST_EXTENDED_STABILIZER_QUBITS, needed_bytes
 from qjet_executor.protocol import Room
 from qjet_executor.refusals import MIB
-from qjet_shared.messages import ErrorCode, TaskError
+from qjet_shared.messages.task import ErrorCode, TaskError
 
 _IMPORTER_PLACE: Final = re.compile(r"^(\d+),(\d+): (.*)$", re.DOTALL)
 _LEXER_PLACE: Final = re.compile(r"^L(\d+):C(\d+): (.*)$", re.DOTALL)

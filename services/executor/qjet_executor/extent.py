@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 from qjet_executor import refusals
 from qjet_executor.refusals import MIB
 from qjet_shared import outline
-from qjet_shared.messages import TaskError
+from qjet_shared.messages.task import TaskError
 
 MOST_QUBITS: Final = 100_000
 """Declared qubits. A tableau of as many takes 300 GiB, and one gate on each minutes to read."""

@@ -18,8 +18,9 @@ from qjet_executor.delivery import Delivery, read_delivery
 from qjet_executor.protocol import Job
 from qjet_executor.results import Results
 from qjet_executor.seats import Seats
+from qjet_shared.clock import utc_now
 from qjet_shared.errors import QjetError
-from qjet_shared.messages import Attempt, Ended, utc_now
+from qjet_shared.messages.task import Attempt, Ended
 from qjet_shared.metrics import ExecutorMetrics
 
 log = logging.getLogger(__name__)

@@ -12,7 +12,7 @@ from msgspec import Struct
 from qjet_executor.estimate import needed_bytes
 from qjet_executor.refusals import MIB
 from qjet_shared import cost, outline
-from qjet_shared.messages import Submission
+from qjet_shared.messages.submission import Submission
 
 LONG_S: Final = 0.02
 """From this many estimated seconds of simulating on, threads gain: measured, with two, nothing at

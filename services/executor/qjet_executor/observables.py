@@ -19,7 +19,8 @@ from qiskit.quantum_info import SparsePauliOp
 from qiskit_aer.library import SaveExpectationValue
 
 from qjet_executor.diagnose import CircuitError
-from qjet_shared.messages import Expectation, PauliSum
+from qjet_shared.messages.submission import PauliSum
+from qjet_shared.messages.task import Expectation
 
 _WITHOUT: Final = "extended_stabilizer"
 

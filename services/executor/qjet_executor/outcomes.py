@@ -8,15 +8,9 @@ from msgspec import UNSET, Raw, UnsetType
 
 from qjet_executor.delivery import Delivery
 from qjet_executor.protocol import Outcome, Phases
-from qjet_shared.messages import (
-    Blob,
-    LargeResult,
-    Submission,
-    Task,
-    TaskError,
-    Timings,
-    utc_now,
-)
+from qjet_shared.clock import utc_now
+from qjet_shared.messages.submission import Submission
+from qjet_shared.messages.task import Blob, LargeResult, Task, TaskError, Timings
 
 _MICROSECONDS: Final = 6
 """Digits after the point."""

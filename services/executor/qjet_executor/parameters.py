@@ -10,7 +10,7 @@ from qiskit import QuantumCircuit
 from qiskit.circuit import ControlledGate
 
 from qjet_executor.diagnose import CircuitError
-from qjet_shared.messages import Point
+from qjet_shared.messages.submission import Point
 
 _FIELD: Final = "parameters"
 _LONGEST_LIST: Final = 200

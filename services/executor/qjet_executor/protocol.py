@@ -9,7 +9,8 @@ from typing import Final, Literal
 import msgspec
 from msgspec import Struct
 
-from qjet_shared.messages import Method, PauliSum, Point, TaskError
+from qjet_shared.messages.submission import Method, PauliSum, Point
+from qjet_shared.messages.task import TaskError
 from qjet_shared.noise import NoiseModel
 from qjet_shared.options import MethodOptions, Precision
 

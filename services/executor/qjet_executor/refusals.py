@@ -6,7 +6,7 @@ Each says what was needed, what there is, and what to do instead.
 from collections.abc import Sequence
 from typing import Final
 
-from qjet_shared.messages import TaskError
+from qjet_shared.messages.task import TaskError
 
 MIB: Final = 1 << 20
 _UNITS: Final = ("bytes", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")

@@ -15,7 +15,8 @@ from qjet_shared import subjects, traces
 from qjet_shared.broker import EXPECT_EMPTY, Broker
 from qjet_shared.errors import AlreadyThereError, QueueFullError, translated
 from qjet_shared.ids import new_task_id
-from qjet_shared.messages import UNREADABLE, Attempt, Blob, Task
+from qjet_shared.messages import UNREADABLE
+from qjet_shared.messages.task import Attempt, Blob, Task
 from qjet_shared.requests import ROOM_FOR_HEADERS
 from qjet_shared.retrying import patiently
 

@@ -25,7 +25,8 @@ from qjet_executor.protocol import DEFAULT_MAX_RESULT_MB, Device, Job, Outcome, 
 from qjet_executor.sampling import Distribution, Sampling, sampling_of
 from qjet_executor.simulator import Experiment, Run, Setup, Simulator
 from qjet_executor.stopwatch import Stopwatch
-from qjet_shared.messages import BELL_QASM, Point, TaskError
+from qjet_shared.messages.submission import BELL_QASM, Point
+from qjet_shared.messages.task import TaskError
 
 _JSON_STRING: Final = len('"",')
 _SIMULATORS: Final = 16

@@ -20,7 +20,7 @@ from qjet_executor.names import names
 from qjet_executor.noise import noise_model_of
 from qjet_executor.parameters import as_binds, bound, can_take_binds
 from qjet_executor.protocol import Device, Room
-from qjet_shared.messages import Method, Point
+from qjet_shared.messages.submission import Method, Point
 from qjet_shared.noise import NoiseModel
 from qjet_shared.options import MethodOptions, Precision
 

@@ -30,9 +30,12 @@ from qjet_executor.seats import Seats
 from qjet_executor.settings import ExecutorSettings
 from qjet_shared import subjects
 from qjet_shared.broker import Broker
+from qjet_shared.clock import utc_now
 from qjet_shared.cost import lane_of
 from qjet_shared.errors import QjetError
-from qjet_shared.messages import Ended, Event, RunningTask, Submission, Task, TaskError, utc_now
+from qjet_shared.messages.notices import Event, RunningTask
+from qjet_shared.messages.submission import Submission
+from qjet_shared.messages.task import Ended, Task, TaskError
 from qjet_shared.metrics import ExecutorMetrics
 from qjet_shared.submissions import read_payload
 

@@ -17,7 +17,8 @@ from qjet_gateway.withdraw import Withdrawals
 from qjet_shared.broker import Broker
 from qjet_shared.errors import BrokerUnavailableError
 from qjet_shared.ids import new_task_id
-from qjet_shared.messages import Accepted, Submission
+from qjet_shared.messages.answers import Accepted
+from qjet_shared.messages.submission import Submission
 from qjet_shared.retrying import for_a_moment
 from qjet_shared.submissions import Limits, read_json, read_payload
 

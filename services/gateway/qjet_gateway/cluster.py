@@ -16,7 +16,9 @@ from nats.aio.msg import Msg
 
 from qjet_shared import subjects
 from qjet_shared.broker import Broker
-from qjet_shared.messages import FINAL_STATUSES, UNREADABLE, Event, Heartbeat, RunningTask
+from qjet_shared.messages import UNREADABLE
+from qjet_shared.messages.notices import Event, Heartbeat, RunningTask
+from qjet_shared.messages.task import FINAL_STATUSES
 
 _LIVE_S: Final = 5.0
 _FORGET_S: Final = 60.0

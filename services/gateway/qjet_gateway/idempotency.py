@@ -16,8 +16,11 @@ import msgspec
 from qjet_gateway.errors import ConflictError
 from qjet_shared import subjects
 from qjet_shared.broker import EXPECT_EMPTY, Broker
+from qjet_shared.clock import utc_now
 from qjet_shared.errors import AlreadyThereError, FieldError
-from qjet_shared.messages import UNREADABLE, Claim, Submission, utc_now
+from qjet_shared.messages import UNREADABLE
+from qjet_shared.messages.notices import Claim
+from qjet_shared.messages.submission import Submission
 
 HEADER: Final = "Idempotency-Key"
 _LONGEST_KEY: Final = 255

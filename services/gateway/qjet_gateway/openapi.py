@@ -13,7 +13,9 @@ from qjet_gateway.problems import CONTENT_TYPE
 from qjet_gateway.routes import LONGEST_WAIT_S
 from qjet_gateway.stats import Snapshot
 from qjet_shared import __version__
-from qjet_shared.messages import BELL_QASM, Accepted, Problem, Submission, Task
+from qjet_shared.messages.answers import Accepted, Problem
+from qjet_shared.messages.submission import BELL_QASM, Submission
+from qjet_shared.messages.task import Task
 from qjet_shared.submissions import Limits
 
 _REF: Final = "#/components/schemas/{name}"

@@ -9,7 +9,7 @@ import msgspec
 from aiohttp import web
 
 from qjet_shared.errors import FieldError, QjetError
-from qjet_shared.messages import FieldProblem, Problem
+from qjet_shared.messages.answers import FieldProblem, Problem
 
 log = logging.getLogger(__name__)
 

@@ -19,7 +19,9 @@ from qjet_gateway.cluster import Cluster
 from qjet_shared import subjects, traces
 from qjet_shared.broker import Broker
 from qjet_shared.errors import BrokerUnavailableError, QjetError, translated
-from qjet_shared.messages import UNREADABLE, LargeResult, StoredState, Submission, Task, unreadable
+from qjet_shared.messages import UNREADABLE
+from qjet_shared.messages.submission import Submission
+from qjet_shared.messages.task import LargeResult, StoredState, Task, unreadable
 from qjet_shared.submissions import Limits, read_payload
 
 log = logging.getLogger(__name__)

@@ -11,9 +11,12 @@ from qjet_gateway.cluster import Cluster
 from qjet_gateway.reader import Reader
 from qjet_shared import subjects
 from qjet_shared.broker import EXPECT_EMPTY, Broker
+from qjet_shared.clock import utc_now
 from qjet_shared.cost import lane_of
 from qjet_shared.errors import AlreadyThereError, BrokerUnavailableError
-from qjet_shared.messages import Accepted, Event, Submission, utc_now
+from qjet_shared.messages.answers import Accepted
+from qjet_shared.messages.notices import Event
+from qjet_shared.messages.submission import Submission
 
 
 class Entrance:

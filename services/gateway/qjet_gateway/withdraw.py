@@ -18,8 +18,9 @@ from qjet_gateway.errors import ConflictError, NotFoundError
 from qjet_gateway.reader import Reader, read_state
 from qjet_shared import subjects, traces
 from qjet_shared.broker import EXPECT_EMPTY, Broker
+from qjet_shared.clock import utc_now
 from qjet_shared.errors import AlreadyThereError, BrokerUnavailableError, translated
-from qjet_shared.messages import StoredState, Task, utc_now
+from qjet_shared.messages.task import StoredState, Task
 from qjet_shared.requests import DELETION
 
 _SETTLE_S: Final = 5.0

@@ -16,8 +16,11 @@ from nats.aio.msg import Msg
 
 from qjet_shared import subjects, traces
 from qjet_shared.broker import EXPECT_EMPTY, Broker
+from qjet_shared.clock import utc_now
 from qjet_shared.errors import AlreadyThereError, BrokerUnavailableError
-from qjet_shared.messages import UNREADABLE, Event, StoredState, unreadable, utc_now
+from qjet_shared.messages import UNREADABLE
+from qjet_shared.messages.notices import Event
+from qjet_shared.messages.task import StoredState, unreadable
 from qjet_shared.metrics import ResultstoreMetrics
 from qjet_shared.moments import queued_at, stored_at
 from qjet_shared.requests import ROOM_FOR_HEADERS, marks_deletion

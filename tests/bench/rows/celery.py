@@ -12,7 +12,7 @@ from typing import Any
 
 import uvloop
 
-from qjet_shared.messages import BELL_QASM
+from qjet_shared.messages.submission import BELL_QASM
 from tests.bench.celery_service.running import celery_service, lacks
 from tests.bench.connection import Connection
 from tests.bench.frame import Found, Line, Options, Row, alternate, figures_of

@@ -6,7 +6,7 @@ from typing import Any
 
 import uvloop
 
-from qjet_shared.messages import BELL_QASM
+from qjet_shared.messages.submission import BELL_QASM
 from tests.bench.connection import Connection
 from tests.bench.frame import Found, Line, Options, Row, Target, alternate, figures_of
 from tests.bench.load import SHOTS, run_task
