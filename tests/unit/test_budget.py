@@ -8,6 +8,7 @@ import pytest
 from qjet_executor.budget import Budget, Cores, MemoryPlan
 from qjet_executor.need import need_of
 from qjet_shared.messages.submission import Submission
+from qjet_shared.noise import NoiseModel
 from tests.support.circuits import BELL, ENDLESS
 from tests.support.waiting import wait_until
 
@@ -125,8 +126,8 @@ def test_a_long_task_alone_has_all_cores_and_the_next_its_share():
         (circuit(24), {"precision": "single"}, 128, 160),
         (circuit(28), {}, 4096, 4200),
         (circuit(12), {"method": "density_matrix"}, 256, 300),
-        (circuit(8), {"noise_model": {}, "shots": 1000}, 1, 4),
-        (circuit(12), {"noise_model": {}, "shots": 8192}, 256, 300),
+        (circuit(8), {"noise_model": NoiseModel(), "shots": 1000}, 1, 4),
+        (circuit(12), {"noise_model": NoiseModel(), "shots": 8192}, 256, 300),
         (circuit(100), {"method": "stabilizer"}, 0, 4),
         (circuit(12), {"method": "matrix_product_state"}, 0, 10),
         (circuit(2), {"shots": 1_000_000, "memory": True}, 500, 800),
