@@ -29,7 +29,7 @@ def dense(qubits: int, layers: int = 1, *, more: str = "") -> str:
 
 
 HALF_A_GIB = 25
-LOOP = "for int i in [0:1] { x q[0]; }"
+HARD_TO_TELL = "ctrl @ x q[0], q[1];"
 
 
 def ran(task: dict) -> tuple[datetime, datetime]:
@@ -42,21 +42,20 @@ async def test_large_tasks_have_the_memory_one_after_another_and_small_ones_go_o
 ):
     """Each fits only while the other does not run; Bell tasks start and end meanwhile."""
     with service("executor", broker.url, tmp_path, **BUDGET):
-        for number in range(3):
+        for number in range(2):
             await publish(nc, f"large-{number}", {"qc": dense(HALF_A_GIB, 3), "seed": 1})
         running = await nc.subscribe("qjet.events.*.running")
         await running.next_msg(30)
         for number in range(5):
             await publish(nc, f"bell-{number}", BELL)
             await final(nc, f"bell-{number}")
-        large = sorted([ran(await final(nc, f"large-{number}")) for number in range(3)])
+        large = sorted([ran(await final(nc, f"large-{number}")) for number in range(2)])
         bells = [ran(await final(nc, f"bell-{number}")) for number in range(5)]
     assert large[0][1] <= large[1][0]
-    assert large[1][1] <= large[2][0]
     assert max(bells)[1] < large[-1][1]
 
 
-@pytest.mark.parametrize("more", ["", LOOP], ids=["told by its text", "told by Aer"])
+@pytest.mark.parametrize("more", ["", HARD_TO_TELL], ids=["told by its text", "told by Aer"])
 async def test_more_than_an_equal_share_runs_where_the_rest_is_free(
     gateway, broker, nc, tmp_path, more
 ):
@@ -66,7 +65,7 @@ async def test_more_than_an_equal_share_runs_where_the_rest_is_free(
         assert (await final(nc, "large"))["status"] == "completed"
 
 
-@pytest.mark.parametrize("more", ["", LOOP], ids=["told by its text", "told by Aer"])
+@pytest.mark.parametrize("more", ["", HARD_TO_TELL], ids=["told by its text", "told by Aer"])
 async def test_what_can_never_fit_is_refused_at_once_with_the_true_limit(
     gateway, broker, nc, tmp_path, more
 ):

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from qjet_executor import refusals
-from qjet_executor.estimate import MOST_EXTENDED_STABILIZER_QUBITS, needed_bytes
+from qjet_executor.estimate import MOST_EXTENDED_STABILIZER_QUBITS
 from qjet_executor.protocol import Room
 from qjet_executor.refusals import MIB
 from qjet_shared.messages.task import ErrorCode, TaskError
@@ -18,9 +18,6 @@ from qjet_shared.messages.task import ErrorCode, TaskError
 _IMPORTER_PLACE: Final = re.compile(r"^(\d+),(\d+): (.*)$", re.DOTALL)
 _LEXER_PLACE: Final = re.compile(r"^L(\d+):C(\d+): (.*)$", re.DOTALL)
 _QASM2_PLACE: Final = re.compile(r"<input>:(\d+),(\d+): (.*)$", re.DOTALL)
-_MEMORY_UNTOLD: Final = "requires more memory than max_memory_mb"
-"""What Aer says of circuits with loops and jumps."""
-
 _MEMORY: Final = re.compile(r"Required memory: (\d+)M, max memory: (\d+)M")
 _CH_LIMIT: Final = "CH simulator only supports"
 _NO_MEMORY: Final = re.compile(r"bad_alloc|[Cc]annot allocate memory")
@@ -123,12 +120,6 @@ def from_aer(
     """
     if found := _MEMORY.search(status):
         return _too_large(method, qubits, float(found[1]), room, fitting)
-    if _MEMORY_UNTOLD in status:
-        taken = "statevector" if method == "automatic" else method
-        at_most_mb = needed_bytes(taken, qubits) / MIB
-        error = _too_large(taken, qubits, at_most_mb, room, fitting)
-        error.needed_mb = min(at_most_mb, room.most_mb)  # unused qubits do not count
-        return error
     if _NO_MEMORY.search(status):
         return CircuitError.of(refusals.out_of_memory(room.memory_mb))
     if _CH_LIMIT in status:

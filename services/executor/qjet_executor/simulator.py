@@ -25,6 +25,7 @@ from qjet_shared.noise import NoiseModel
 from qjet_shared.options import MethodOptions, Precision
 
 _BROKEN_JUMP: Final = "Invalid jump destination"
+_TOO_LITTLE_FOR_SHOTS: Final = "requires more memory than max_memory_mb"
 _GPU_METHODS: Final = frozenset({"automatic", "statevector", "density_matrix"})
 """Source: `qiskit_aer.AerSimulator`, "GPU Simulation"; the others run on the CPU all the same."""
 
@@ -156,6 +157,9 @@ class Simulator:
             **more,
         }
         result = self.aer.run(circuits, **options).result()
+        if _lacks_room_for_threads(result):
+            options["max_parallel_shots"] = 1
+            result = self.aer.run(circuits, **options).result()
         if _BROKEN_JUMP in _status(result):  # Aer cuts unused qubits, and with them the jump's end
             result = self.aer.run(circuits, enable_truncation=False, **options).result()
         if not result.success:
@@ -183,3 +187,13 @@ def _status(result: Any) -> str:
     """Return what a failed run says of its first failed experiment, or of itself."""
     failed = [r.status for r in result.results if not r.success]
     return str(failed[0] if failed else result.status)
+
+
+def _lacks_room_for_threads(result: Any) -> bool:
+    """Whether Aer would not have a state for each thread that simulates shots of its own.
+
+    It then says so, without figures, or gives no counts at all and calls that a success.
+    """
+    if not result.success:
+        return _TOO_LITTLE_FOR_SHOTS in _status(result)
+    return not all(experiment.data.to_dict() for experiment in result.results)
