@@ -9,7 +9,7 @@ import logging
 import os
 import random
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Final
 
 import nats.errors
@@ -141,6 +141,14 @@ class Broker:
         self.require_connection()
         return await self._reads.last(stream, subject)
 
+    def last_of(self, stream: str, subjects: Sequence[str]) -> AsyncIterator[Msg]:
+        """Yield the newest message of each subject that has one. See `Reads.last_of`.
+
+        Raises as `last`.
+        """
+        self.require_connection()
+        return self._reads.last_of(stream, subjects)
+
     async def entry(self, key: str) -> Msg | None:
         """Return what the results bucket holds under `key`, or None. Raises as `last`."""
         found = await self.last(subjects.RESULTS_BUCKET_STREAM, subjects.entry(key))
@@ -206,6 +214,7 @@ class Broker:
         self._away_since = None
         self.connected_at = utc_now()
         log.info("broker.reconnected")
+        self._reads.give_up()
         await self._requests.ask_again()
         for callback in self._on_reconnect:
             callback()

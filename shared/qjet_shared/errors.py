@@ -17,6 +17,12 @@ _WRONG_LAST_SEQUENCE: Final = 10071
 Source: nats-server `server/errors.json`, JSStreamWrongLastSequenceErrF.
 """
 
+_DUPLICATE_IN_BATCH: Final = 10201
+"""A message of an atomic batch was stored before: same source, also the next one."""
+
+_BATCH_ABANDONED: Final = frozenset({10176, 10210})
+"""An atomic batch was interrupted, by an election say, or too many are on their way."""
+
 _IN_PROCESS: Final = frozenset({10158, 10164})
 """A message with this id, or on this subject, is on its way through the cluster, and may be lost.
 
@@ -112,9 +118,9 @@ def refusal(subject: str, code: int, err_code: int, description: str) -> Excepti
     """
     if err_code in _STREAM_FULL:
         return QueueFullError()
-    if err_code == _WRONG_LAST_SEQUENCE:
+    if err_code in {_WRONG_LAST_SEQUENCE, _DUPLICATE_IN_BATCH}:
         return AlreadyThereError(subject)
-    if code >= _SERVERS_FAULT or err_code in _IN_PROCESS | _CLUSTER_BUSY:
+    if code >= _SERVERS_FAULT or err_code in _IN_PROCESS | _CLUSTER_BUSY | _BATCH_ABANDONED:
         return BrokerUnavailableError(f"JetStream refused: {description}.")
     return PermanentError("internal", f"JetStream refused: {description}.")
 

@@ -1,24 +1,26 @@
-"""Reads single messages from streams, such that what is there is never told to be missing.
+"""Reads messages from streams by subject, such that what is there is never told to be missing.
 
 Where a stream has one copy, reads are direct. Of several copies any would answer a direct read,
 also one that has not heard of the last messages; so such streams allow none, and their leader is
 asked. A leader that was cut off from the others believes for some seconds more that it leads: its
 word that there is nothing counts only while most of the others answer it.
 
-Source: NATS ADR-31 (direct get), https://github.com/nats-io/nats-architecture-and-design
+Source: NATS ADR-31 (direct get, of one or of many), https://github.com/nats-io/nats-architecture-and-design
 """
 
+import asyncio
 import time
+from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Final
 
 import msgspec
 from msgspec import Struct
-from nats.aio.client import Client
 from nats.aio.msg import Msg
 
 from qjet_shared import subjects
-from qjet_shared.errors import BrokerUnavailableError
-from qjet_shared.requests import NO_RESPONDERS, Refused, Requests, status
+from qjet_shared.client import TolerantClient
+from qjet_shared.errors import BrokerUnavailableError, translated
+from qjet_shared.requests import NO_RESPONDERS, TIMEOUT_S, Refused, Requests, status
 
 _NOT_FOUND: Final = "404"
 _NO_MESSAGE: Final = 10037
@@ -36,10 +38,22 @@ Source: nats-server `server/raft.go`, minElectionTimeoutDefault; heartbeats come
 
 _NANOSECOND: Final = 1e-9
 
+_SUBJECTS_AT_ONCE: Final = 512
+"""A direct read of many gives 1,024 messages at most; each subject may stand for one in each lane.
+
+Source: nats-server `server/stream.go`, getDirectMulti.
+"""
+_BYTES_AT_ONCE: Final = 1 << 20
+_LEADER_READS_AT_ONCE: Final = 32
+_ALL_SENT: Final = "204"
+_NONE_THERE: Final = "404 No Results"
+_PENDING: Final = "Nats-Num-Pending"
+
 
 class _Stored(Struct, frozen=True):
     """A message as the leader tells it; `hdrs` and `data` come as base64."""
 
+    subject: str
     seq: int
     time: str
     hdrs: bytes = b""
@@ -82,12 +96,29 @@ _TOLD: Final = msgspec.json.Decoder(_Told)
 _INFO: Final = msgspec.json.Decoder(_Info)
 
 
+class _Answers:
+    """The messages that answer one question, up to the one that ends them."""
+
+    def __init__(self) -> None:
+        self.messages: list[Msg] = []
+        self.end: asyncio.Future[Msg] = asyncio.get_running_loop().create_future()
+
+    def add(self, msg: Msg) -> None:
+        if status(msg) is None:
+            self.messages.append(msg)
+        elif not self.end.done():
+            self.end.set_result(msg)
+
+
 class Reads:
     """Finds messages by their subject."""
 
-    def __init__(self, nc: Client, requests: Requests) -> None:
+    def __init__(self, nc: TolerantClient, requests: Requests) -> None:
         self._nc = nc
         self._requests = requests
+        self._inbox = ""
+        self._serial = 0
+        self._open: dict[str, _Answers] = {}
         self._ask_leader_until: dict[str, float] = {}
         self._trusted_until: dict[str, float] = {}
 
@@ -108,16 +139,81 @@ class Reads:
         with self._requests.watched():
             return await self._read(stream, {"seq": start, "next_by_subj": subject})
 
+    async def last_of(self, stream: str, names: Sequence[str]) -> AsyncIterator[Msg]:
+        """Yield the newest message of each subject in `names` that has one, in no order.
+
+        A name may hold wildcards where few subjects match it. No more is held at once than one
+        message beyond `_BYTES_AT_ONCE` or, from the leader, `_LEADER_READS_AT_ONCE` messages.
+
+        Raises as `last`.
+        """
+        for some in _slices(names, _SUBJECTS_AT_ONCE):
+            pages = self._told_pages if self._asks_leader(stream) else self._direct_pages
+            with self._requests.watched():
+                async for page in pages(stream, some):
+                    for msg in page:
+                        yield msg
+
+    def give_up(self) -> None:
+        """End every question of many answers: the connection they would have come over is gone."""
+        for answers in self._open.values():
+            if not answers.end.done():
+                answers.end.set_exception(BrokerUnavailableError())
+
+    async def _direct_pages(self, stream: str, names: Sequence[str]) -> AsyncIterator[list[Msg]]:
+        start, is_more = 0, True
+        while is_more:
+            query = {"multi_last": names, "seq": start, "max_bytes": _BYTES_AT_ONCE}
+            page, end = await self._all(f"$JS.API.DIRECT.GET.{stream}", msgspec.json.encode(query))
+            if status(end) == NO_RESPONDERS:
+                async for told in self._told_pages(stream, names):
+                    yield told
+                self._ask_leader_until[stream] = time.monotonic() + _ASK_LEADER_S
+                return
+            yield page
+            is_more = _is_more(stream, end)
+            start = int((page[-1].headers or {})[subjects.SEQUENCE]) + 1 if page else 0
+
+    async def _told_pages(self, stream: str, names: Sequence[str]) -> AsyncIterator[list[Msg]]:
+        for some in _slices(names, _LEADER_READS_AT_ONCE):
+            queries = [msgspec.json.encode({"last_by_subj": name}) for name in some]
+            told = await asyncio.gather(*(self._told_by_leader(stream, query) for query in queries))
+            yield [msg for msg in told if msg is not None]
+
+    async def _all(self, subject: str, question: bytes) -> tuple[list[Msg], Msg]:
+        """Ask, and return what comes and the message that ends it."""
+        if not self._inbox:
+            self._inbox = self._nc.new_inbox() + "."
+            await self._nc.listen(self._inbox + "*", self._receive)
+        self._serial += 1
+        token = str(self._serial)
+        answers = self._open[token] = _Answers()
+        try:
+            with translated(subject):
+                await self._nc.publish(subject, question, self._inbox + token)
+                async with asyncio.timeout(TIMEOUT_S):
+                    end = await answers.end
+        finally:
+            del self._open[token]
+        return answers.messages, end
+
+    def _receive(self, msg: Msg) -> None:
+        answers = self._open.get(msg.subject.removeprefix(self._inbox))
+        if answers is not None:
+            answers.add(msg)
+
+    def _asks_leader(self, stream: str) -> bool:
+        return time.monotonic() < self._ask_leader_until.get(stream, 0.0)
+
     async def _read(self, stream: str, query: dict[str, str | int]) -> Msg | None:
         question = msgspec.json.encode(query)
-        now = time.monotonic()
-        if now < self._ask_leader_until.get(stream, 0.0):
+        if self._asks_leader(stream):
             return await self._told_by_leader(stream, question)
         answer = await self._requests.exchange(f"$JS.API.DIRECT.GET.{stream}", question)
         if status(answer) != NO_RESPONDERS:
             return None if status(answer) == _NOT_FOUND else answer
         found = await self._told_by_leader(stream, question)
-        self._ask_leader_until[stream] = now + _ASK_LEADER_S
+        self._ask_leader_until[stream] = time.monotonic() + _ASK_LEADER_S
         return found
 
     async def _told_by_leader(self, stream: str, question: bytes) -> Msg | None:
@@ -142,5 +238,28 @@ class Reads:
     async def _as_direct(self, answer: Msg, message: _Stored) -> Msg:
         """Return a message in the shape of a direct answer, its headers read by nats-py alike."""
         headers = await self._nc._process_headers(message.hdrs) or {}  # noqa: SLF001  # there is no other
-        headers |= {subjects.SEQUENCE: str(message.seq), subjects.TIME_STAMP: message.time}
+        headers |= {
+            subjects.SUBJECT: message.subject,
+            subjects.SEQUENCE: str(message.seq),
+            subjects.TIME_STAMP: message.time,
+        }
         return Msg(_client=self._nc, subject=answer.subject, data=message.data, headers=headers)
+
+
+def _slices(names: Sequence[str], size: int) -> Iterator[Sequence[str]]:
+    return (names[at : at + size] for at in range(0, len(names), size))
+
+
+def _is_more(stream: str, end: Msg) -> bool:
+    """Whether more is there than was sent.
+
+    Raises:
+        BrokerUnavailableError: not all could be read.
+    """
+    headers = end.headers or {}
+    if status(end) == _ALL_SENT:
+        return headers.get(_PENDING, "0") != "0"
+    said = f"{status(end)} {headers.get('Description')}"
+    if said == _NONE_THERE:
+        return False
+    raise BrokerUnavailableError(f"JetStream cannot read {stream}: {said}.")

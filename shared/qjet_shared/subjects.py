@@ -54,6 +54,7 @@ API_CANCEL: Final = "qjet.api.cancel"
 
 MSG_ID: Final = "Nats-Msg-Id"
 SEQUENCE: Final = "Nats-Sequence"
+SUBJECT: Final = "Nats-Subject"
 TIME_STAMP: Final = "Nats-Time-Stamp"
 EXPECTED_LAST: Final = "Nats-Expected-Last-Subject-Sequence"
 DIGEST: Final = "Qjet-Digest"

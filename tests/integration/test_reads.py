@@ -1,5 +1,6 @@
 """Reading a stored message directly, and by way of its stream's leader: the same message."""
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
@@ -104,3 +105,43 @@ async def test_a_missing_stream_is_not_a_missing_message(nc: NatsClient, reader:
     await nc.jetstream().delete_stream(STREAM)
     with pytest.raises(BrokerUnavailableError):
         await reader.last(STREAM, "reads.nothing")
+
+
+async def test_many_subjects_are_read_at_once(reader: Broker, config, nc: NatsClient):
+    """Each newest message that is there, once, directly and by the leader, however large."""
+    js = nc.jetstream()
+    for number in range(600):
+        await js.publish(f"reads.many.{number}", b"old")
+        await js.publish(f"reads.many.{number}", b"%d" % number + b"x" * (number % 50) * 100)
+    for number in (7, 300, 599):
+        await js.publish(f"reads.many.{number}", b"y" * 900_000)
+    names = [f"reads.many.{number}" for number in range(-300, 900)] + ["reads.*.one"]
+    direct = await _read_many(reader, names)
+    assert len(direct) == 601
+    assert direct["reads.a.one"] == b"new"
+    assert direct["reads.many.599"] == b"y" * 900_000
+    assert direct["reads.many.123"] == b"123" + b"x" * 2300
+    await js.update_stream(config.evolve(allow_direct=False))
+    assert await _read_many(reader, names) == direct
+    assert await _read_many(reader, names) == direct
+    assert await _read_many(reader, ["reads.none", "reads.nothing"]) == {}
+    assert await _read_many(reader, []) == {}
+
+
+async def test_a_lost_connection_ends_a_read_of_many(reader: Broker, config, broker: NatsServer):
+    """It fails as soon as the connection is another one, rather than after its time is up."""
+    await _read_many(reader, ["reads.empty"])
+    broker.pause()
+    reading = asyncio.create_task(_read_many(reader, ["reads.empty"]))
+    await asyncio.sleep(0)
+    broker.kill()
+    broker.start()
+    with pytest.raises(BrokerUnavailableError):
+        async with asyncio.timeout(4):
+            await reading
+
+
+async def _read_many(reader: Broker, names: list[str]) -> dict[str, bytes]:
+    found = [(msg.headers["Nats-Subject"], msg.data) async for msg in reader.last_of(STREAM, names)]
+    assert len(dict(found)) == len(found)
+    return dict(found)

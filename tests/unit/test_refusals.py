@@ -16,6 +16,9 @@ from qjet_shared.errors import (
     [
         (400, 10071, AlreadyThereError),  # wrong last sequence: 7
         (400, 10164, BrokerUnavailableError),  # wrong last sequence: one is on its way
+        (400, 10201, AlreadyThereError),  # atomic batch contains duplicate message id
+        (400, 10176, BrokerUnavailableError),  # atomic batch is incomplete
+        (429, 10210, BrokerUnavailableError),  # too many atomic batches in flight
         (409, 10158, BrokerUnavailableError),  # duplicate message id is in process
         (400, 10005, BrokerUnavailableError),  # no suitable peers for placement
         (400, 10202, BrokerUnavailableError),  # cluster member change is in progress
