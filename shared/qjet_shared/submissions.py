@@ -1,18 +1,21 @@
 """From bytes to a checked `Submission`, whichever way they came in.
 
-HTTP bodies are JSON. NATS payloads are JSON or bare OpenQASM; which of the two is told from the
-first character, since no OpenQASM program starts with a JSON bracket or quote.
+HTTP bodies are JSON, of one submission or of a batch. NATS payloads are JSON or bare OpenQASM;
+which of the two is told from the first character, since no OpenQASM program starts with a JSON
+bracket or quote.
 """
 
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Final, get_args
+from typing import Annotated, Any, Final, NamedTuple, get_args
 
 import msgspec
-from msgspec import UNSET, Raw, Struct, UnsetType
+from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
+from qjet_shared.batches import LARGEST_BATCH
 from qjet_shared.errors import FieldError, InvalidJsonError
+from qjet_shared.messages import UNREADABLE
 from qjet_shared.messages.submission import DEFAULT_SHOTS, Method, Submission
 from qjet_shared.options import MpsSampling, Precision, StabilizerSampling, misplaced
 from qjet_shared.settings import Count, Seconds
@@ -32,6 +35,32 @@ _CHOICES: Final = {
     "mps_sample_measure_algorithm": MpsSampling,
     "extended_stabilizer_sampling_method": StabilizerSampling,
 }
+
+
+class _Parts(Struct, forbid_unknown_fields=True):
+    """A batch, its tasks not read yet."""
+
+    tasks: Annotated[tuple[Raw, ...], Meta(min_length=1, max_length=LARGEST_BATCH)]
+
+
+class _AnyParts(Struct):
+    """The same for what does not fit: says what is wrong with the batch itself."""
+
+    tasks: Annotated[tuple[Any, ...], Meta(min_length=1, max_length=LARGEST_BATCH)]
+
+
+_EXAMPLES: dict[type[Struct], str] = {
+    Submission: '{"qc": "OPENQASM 3; …"}',
+    _AnyParts: '{"tasks": [{"qc": "OPENQASM 3; …"}]}',
+}
+_PARTS_DECODER = msgspec.json.Decoder(_Parts)
+
+
+class Part(NamedTuple):
+    """A task of a batch: as it was understood, and the very bytes it was read from."""
+
+    submission: Submission
+    payload: bytes
 
 
 class Limits(Struct, frozen=True, kw_only=True):
@@ -71,7 +100,43 @@ def read_json(body: bytes, limits: Limits) -> Submission:
         with _as_invalid_json(body):
             return _within(limits, _defaulted(_DECODER.decode(body), body, limits))
     except msgspec.ValidationError as exc:
-        raise FieldError(_field_errors(_loosely(body), str(exc))) from exc
+        raise FieldError(_field_errors(Submission, _loosely(body), str(exc))) from exc
+
+
+def read_batch(body: bytes, limits: Limits) -> list[Part]:
+    """Read a batch: a JSON object whose `tasks` are submissions, each checked as one alone.
+
+    Raises:
+        InvalidJsonError: empty, not UTF-8, or malformed.
+        FieldError: as `read_json`; a field of the fourth task is named `tasks[3].shots`.
+    """
+    try:
+        with _as_invalid_json(body):
+            raws = _PARTS_DECODER.decode(body).tasks
+    except msgspec.ValidationError as exc:
+        raise FieldError(_field_errors(_AnyParts, _loosely(body), str(exc))) from exc
+    parts: list[Part] = []
+    errors: list[tuple[str, str]] = []
+    for index, raw in enumerate(raws):
+        try:
+            parts.append(_read_part(bytes(raw), limits))
+        except InvalidJsonError as exc:
+            raise InvalidJsonError(f"tasks[{index}]: {exc.message}") from exc
+        except FieldError as exc:
+            place = f"tasks[{index}]"
+            errors += [(f"{place}.{name}" if name else place, text) for name, text in exc.errors]
+    if errors:
+        raise FieldError(_shortened(errors))
+    return parts
+
+
+def _read_part(payload: bytes, limits: Limits) -> Part:
+    """Read a task of a batch; one that fits goes without the frame around those that do not."""
+    try:
+        submission = _within(limits, _defaulted(_DECODER.decode(payload), payload, limits))
+    except UNREADABLE:
+        submission = read_json(payload, limits)
+    return Part(submission, payload)
 
 
 def _defaulted(submission: Submission, body: bytes, limits: Limits) -> Submission:
@@ -132,7 +197,7 @@ def _within(limits: Limits, submission: Submission) -> Submission:
 
 def _json_trouble(body: bytes, exc: Exception) -> str:
     if not body.strip():
-        return "The body is empty; it should be a JSON object with at least `qc`."
+        return "The body is empty; it should be a JSON object."
     if isinstance(exc, UnicodeDecodeError):
         return _utf8_trouble(body, exc)
     if isinstance(exc, RecursionError):
@@ -149,13 +214,13 @@ def _utf8_trouble(body: bytes, exc: UnicodeDecodeError) -> str:
     return f"The text is not UTF-8: byte 0x{exc.object[exc.start]:02x} at offset {exc.start}."
 
 
-def _field_errors(data: Any, first: str) -> list[tuple[str, str]]:
-    """List everything wrong with JSON that did not fit; `first` is what the decoder named."""
+def _field_errors(kind: type[Struct], data: Any, first: str) -> list[tuple[str, str]]:
+    """List everything wrong with JSON that is no `kind`; `first` is what the decoder named."""
     if data is None and (named := _FIELD_IN_MESSAGE.search(first)):
         return [(named[1], first)]
     if not isinstance(data, dict):
-        return [("", 'the submission should be a JSON object, e.g. {"qc": "OPENQASM 3; …"}')]
-    fields = {field.name: field for field in msgspec.structs.fields(Submission)}
+        return [("", f"this should be a JSON object, e.g. {_EXAMPLES[kind]}")]
+    fields = {field.name: field for field in msgspec.structs.fields(kind)}
     unknown = sorted(data.keys() - fields)
     errors = [(name, "unknown field") for name in unknown[1:]]
     errors += [(name, f"unknown field; known are {', '.join(fields)}") for name in unknown[:1]]
@@ -165,11 +230,15 @@ def _field_errors(data: Any, first: str) -> list[tuple[str, str]]:
             msgspec.convert(data[name], fields[name].type)
         except msgspec.ValidationError as exc:
             errors.append((name, _value_trouble(name, data[name], fields[name].type, str(exc))))
-    shown = [(name[:_LONGEST_SHOWN], text[:_LONGEST_SHOWN]) for name, text in sorted(errors)]
-    if len(shown) > _MOST_SHOWN:
-        rest = ("", f"and {len(shown) - _MOST_SHOWN} more fields are wrong")
-        shown = [*shown[:_MOST_SHOWN], rest]
-    return shown or [("", first[:_LONGEST_SHOWN])]
+    return _shortened(sorted(errors)) or [("", first[:_LONGEST_SHOWN])]
+
+
+def _shortened(errors: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Cut a list of errors, and each, to what somebody reads."""
+    shown = [(name[:_LONGEST_SHOWN], text[:_LONGEST_SHOWN]) for name, text in errors]
+    if len(shown) <= _MOST_SHOWN:
+        return shown
+    return [*shown[:_MOST_SHOWN], ("", f"and {len(shown) - _MOST_SHOWN} more fields are wrong")]
 
 
 def _value_trouble(name: str, value: Any, kind: Any, message: str) -> str:

@@ -16,6 +16,7 @@ from nats.aio.msg import Msg
 from qjet_shared import subjects
 from qjet_shared.broker import Broker
 from qjet_shared.errors import BrokerUnavailableError
+from qjet_shared.ids import new_task_id
 from qjet_shared.messages.submission import BELL_QASM
 from tests.support.cluster import SIZE, Cluster, Node, nats_cluster
 from tests.support.nats import NatsServer, nats_server
@@ -91,6 +92,22 @@ async def test_everything_has_three_copies_and_is_read_by_its_leader(cluster: Cl
         for name in STREAMS:
             config = (await nc.jetstream().stream_info(name)).config
             assert (name, config.num_replicas, config.allow_direct) == (name, SIZE, False)
+
+
+@pytest.mark.usefixtures("cluster")
+async def test_a_batch_is_taken_whole_and_read_by_leaders(stack: Service) -> None:
+    """All of it is accepted at once, awaited, and shown in full; an unknown one is not found."""
+    tasks = [{"qc": BELL_QASM, "shots": 10 + number} for number in range(300)]
+    async with httpx.AsyncClient(base_url=stack.url, timeout=90) as http:
+        accepted = (await http.post("/batches", json={"tasks": tasks})).json()
+        path = f"/batches/{accepted['batch_id']}"
+        batch = (await http.get(path, params={"wait": 60, "results": "true"})).json()
+        assert batch["counts"]["completed"] == 300
+        assert [task["task_id"] for task in batch["tasks"]] == accepted["task_ids"]
+        shots = [sum(task["result"].values()) for task in batch["tasks"]]
+        assert shots == [10 + number for number in range(300)]
+        assert (await http.get(path.replace("-x300", "-x301"))).json()["counts"]["gone"] == 1
+        assert (await http.get(f"/batches/{new_task_id()}-x300")).status_code == 404
 
 
 @pytest.mark.parametrize("fault", [Node.kill, Node.pause])

@@ -11,7 +11,7 @@ from qjet_shared.errors import FieldError
 from qjet_shared.messages.answers import Problem
 from qjet_shared.messages.submission import Submission
 from qjet_shared.messages.task import Task
-from qjet_shared.submissions import Limits, read_json
+from qjet_shared.submissions import Limits, read_batch, read_json
 
 pytestmark = pytest.mark.unit
 
@@ -77,11 +77,17 @@ def test_every_example_fits_its_schema(where, schema, example):
 
 @pytest.mark.parametrize(
     "example",
-    [example for where, _, example in EXAMPLES if "requestBody" in where],
+    [example for where, _, example in EXAMPLES if "/tasks/post/requestBody" in where],
 )
 def test_every_request_example_is_a_submission(example):
     """The reader itself accepts it."""
     assert isinstance(read_json(msgspec.json.encode(example), LIMITS), Submission)
+
+
+def test_the_example_of_a_batch_is_one():
+    """The reader of batches accepts it."""
+    (example,) = [found for where, _, found in EXAMPLES if "/batches/post/requestBody" in where]
+    assert len(read_batch(msgspec.json.encode(example), LIMITS)) == len(example["tasks"])
 
 
 def test_the_gateways_limits_are_in_the_document():

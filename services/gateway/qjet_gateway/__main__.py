@@ -3,6 +3,7 @@
 import asyncio
 
 from qjet_gateway.api import Api
+from qjet_gateway.batch_entrance import BatchEntrance
 from qjet_gateway.cluster import Cluster
 from qjet_gateway.docs import add_docs
 from qjet_gateway.micro import start_micro_service
@@ -27,6 +28,7 @@ async def serve(settings: GatewaySettings, instance: str, stop: asyncio.Event) -
         reader=reader,
         cluster=cluster,
         entrance=Entrance(broker, reader, cluster, metrics.submitted),
+        batch_entrance=BatchEntrance(broker, cluster, metrics.submitted),
         limits=settings.limits,
         patience_s=settings.patience_s,
     )

@@ -4,23 +4,28 @@ A broker that goes away for a moment, to be restarted say, is waited for on the 
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import suppress
 from typing import Any, Final, TypeVar
 
+import msgspec
+
+from qjet_gateway.batch_entrance import BatchEntrance
+from qjet_gateway.batches import BatchReader, as_json
 from qjet_gateway.cluster import Cluster
 from qjet_gateway.errors import NotFoundError
 from qjet_gateway.idempotency import checked_key
 from qjet_gateway.reader import Reader
 from qjet_gateway.submit import Entrance
 from qjet_gateway.withdraw import Withdrawals
+from qjet_shared.batches import BatchAccepted
 from qjet_shared.broker import Broker
 from qjet_shared.errors import BrokerUnavailableError
 from qjet_shared.ids import new_task_id
 from qjet_shared.messages.answers import Accepted
 from qjet_shared.messages.submission import Submission
 from qjet_shared.retrying import for_a_moment
-from qjet_shared.submissions import Limits, read_json, read_payload
+from qjet_shared.submissions import Limits, read_batch, read_json, read_payload
 
 _MOMENT_S: Final = 0.05
 """Most tasks end within this time, so a long poll waits it out before it asks where the task is."""
@@ -38,6 +43,7 @@ class Api:
         reader: Reader,
         cluster: Cluster,
         entrance: Entrance,
+        batch_entrance: BatchEntrance,
         limits: Limits,
         patience_s: float,
     ) -> None:
@@ -46,6 +52,8 @@ class Api:
         self._reader = reader
         self._cluster = cluster
         self._entrance = entrance
+        self._batch_entrance = batch_entrance
+        self._batches = BatchReader(broker, reader, cluster)
         self._withdrawals = Withdrawals(broker, reader, cluster)
         self._limits = limits
         self._patience_s = patience_s
@@ -63,6 +71,41 @@ class Api:
     async def submit_payload(self, payload: bytes, *, key: str | None = None) -> Accepted:
         """Accept a NATS payload, JSON or bare OpenQASM. Raises as `submit_json`."""
         return await self._submit(read_payload(payload, self._limits), payload, key, source="nats")
+
+    async def submit_batch(self, body: bytes, *, key: str | None = None) -> BatchAccepted:
+        """Accept a JSON batch as a whole, once per idempotency key. Raises as `submit_json`.
+
+        Raises:
+            PermanentError: one of its tasks is too large for a message.
+        """
+        parts = read_batch(body, self._limits)
+        if key is None:
+            uuid = new_task_id()
+            return await self._patiently(lambda: self._batch_entrance.admit(uuid, parts))
+        checked = checked_key(key)
+        return await self._patiently(lambda: self._batch_entrance.admit_once(checked, parts))
+
+    async def get_batch(
+        self, batch_id: str, *, wait_s: float = 0.0, is_full: bool = False
+    ) -> AsyncIterator[bytes]:
+        """Yield a batch as JSON, piece by piece; wait as `get` does, for all of its tasks.
+
+        Raises:
+            NotFoundError: there is no such batch, or nothing of it is left.
+            BrokerUnavailableError: the states cannot be read now; also between two pieces.
+        """
+        survey = await self._patiently(
+            lambda: self._batches.survey(batch_id, wait_s=wait_s, is_full=is_full)
+        )
+        if not is_full:
+            yield msgspec.json.encode(survey.state(batch_id))
+            return
+
+        def bodies(piece: list[str]) -> Awaitable[bytes]:
+            return self._patiently(lambda: self._batches.bodies(survey, piece))
+
+        async for text in as_json(batch_id, survey, bodies):
+            yield text
 
     async def get(self, task_id: str, *, wait_s: float = 0.0) -> bytes:
         """Return the task as JSON, at once or as soon as it is final within `wait_s` seconds.

@@ -6,8 +6,8 @@ and, for long polls, when a task reaches its end.
 
 import asyncio
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import Final
 
 import msgspec
@@ -23,6 +23,7 @@ from qjet_shared.messages.task import FINAL_STATUSES
 _LIVE_S: Final = 5.0
 _FORGET_S: Final = 60.0
 _MOST_EXPECTED: Final = 10_000
+_EVENTS: Final = msgspec.json.Decoder(Event)
 
 
 class Running(Struct, frozen=True, kw_only=True):
@@ -49,13 +50,44 @@ class _Instance:
         return self.heartbeat.is_ready and self.was_heard_lately
 
 
+class Watch:
+    """Some tasks whose ends somebody waits for; `over` is set once all were announced."""
+
+    def __init__(self, task_ids: Iterable[str]) -> None:
+        self.over = asyncio.Event()
+        self._awaited = set(task_ids)
+        self._heard: set[str] = set()
+
+    def await_only(self, task_ids: Iterable[str]) -> None:
+        """Wait for these from now on, but for those whose end was heard since the last time."""
+        self._awaited = set(task_ids) - self._heard
+        self._heard.clear()
+        self.over.clear()
+        if not self._awaited:
+            self.over.set()
+
+    async def wait(self, seconds: float) -> bool:
+        """Wait until it is over, or for some seconds; tell whether it is over."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self.over.wait()
+        return self.over.is_set()
+
+    def hear(self, task_id: str) -> None:
+        """Take note of a task's end."""
+        self._heard.add(task_id)
+        self._awaited.discard(task_id)
+        if not self._awaited:
+            self.over.set()
+
+
 class Cluster:
     """Listens, and answers from what it heard."""
 
     def __init__(self, broker: Broker) -> None:
         self._broker = broker
         self._instances: dict[str, _Instance] = {}
-        self._watched: dict[str, list[asyncio.Event]] = {}
+        self._watched: dict[str, list[Watch]] = {}
         self._unfinished: dict[str, None] = {}
         self.is_closing = False
 
@@ -69,8 +101,8 @@ class Cluster:
         """End every wait now; whoever waits answers with the state there is."""
         self.is_closing = True
         for watchers in self._watched.values():
-            for changed in watchers:
-                changed.set()
+            for watch in watchers:
+                watch.over.set()
 
     def live(self, service: str) -> int:
         """How many ready processes of a service were heard of in the last seconds."""
@@ -87,6 +119,12 @@ class Cluster:
         """How many tasks run now, also on executors that take no more."""
         return sum(len(i.running) for i in self._instances.values() if i.was_heard_lately)
 
+    @property
+    def running_ids(self) -> set[str]:
+        """The tasks that run now."""
+        heard = (i.running for i in self._instances.values() if i.was_heard_lately)
+        return set[str]().union(*heard)
+
     def running(self, task_id: str) -> Running | None:
         """Where a task runs now, if it does."""
         for name, instance in self._instances.items():
@@ -100,6 +138,10 @@ class Cluster:
         if len(self._unfinished) > _MOST_EXPECTED:
             del self._unfinished[next(iter(self._unfinished))]
 
+    def expected_of(self, task_ids: Iterable[str]) -> list[str]:
+        """Return which of some tasks were accepted here and not announced final yet."""
+        return [task_id for task_id in task_ids if task_id in self._unfinished]
+
     def expects(self, task_id: str) -> bool:
         """Whether a task was accepted here and its end was not announced yet."""
         return task_id in self._unfinished
@@ -107,15 +149,26 @@ class Cluster:
     @contextmanager
     def watching(self, task_id: str) -> Iterator[asyncio.Event]:
         """Give an event that is set when the task is announced final."""
-        changed = asyncio.Event()
-        self._watched.setdefault(task_id, []).append(changed)
+        with self.watching_all([task_id]) as watch:
+            yield watch.over
+
+    @contextmanager
+    def watching_all(self, task_ids: Sequence[str]) -> Iterator[Watch]:
+        """Watch tasks for their ends, as long as the context lasts."""
+        watch = Watch(task_ids)
+        for task_id in task_ids:
+            self._watched.setdefault(task_id, []).append(watch)
         try:
-            yield changed
+            yield watch
         finally:
-            watchers = self._watched[task_id]
-            watchers.remove(changed)
-            if not watchers:
-                del self._watched[task_id]
+            for task_id in task_ids:
+                self._unwatch(task_id, watch)
+
+    def _unwatch(self, task_id: str, watch: Watch) -> None:
+        watchers = self._watched[task_id]
+        watchers.remove(watch)
+        if not watchers:
+            del self._watched[task_id]
 
     def _hear_heartbeat(self, msg: Msg) -> None:
         try:
@@ -127,7 +180,7 @@ class Cluster:
 
     def _hear_event(self, msg: Msg) -> None:
         try:
-            event = msgspec.json.decode(msg.data, type=Event)
+            event = _EVENTS.decode(msg.data)
         except UNREADABLE:
             return
         if event.status == "running" and event.executor in self._instances:
@@ -139,8 +192,8 @@ class Cluster:
             self._unfinished.pop(event.task_id, None)
             for instance in self._instances.values():
                 instance.running.pop(event.task_id, None)
-            for changed in self._watched.get(event.task_id, ()):
-                changed.set()
+            for watch in self._watched.get(event.task_id, ()):
+                watch.hear(event.task_id)
 
     def _forget_the_silent(self) -> None:
         now = time.monotonic()

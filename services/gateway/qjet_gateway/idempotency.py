@@ -7,6 +7,7 @@ there is none, decides between two different submissions that arrive under one k
 Source: https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header/
 """
 
+from collections.abc import Iterable
 from hashlib import sha256
 from typing import Final
 from uuid import UUID
@@ -48,7 +49,16 @@ def checked_key(key: str) -> str:
 
 def task_id_of_key(key: str) -> str:
     """Return the one task id that stands for a key: a UUID of version 8 made from its digest."""
-    digest = bytearray(sha256(b"qjet idempotency key\0" + key.encode()).digest()[:16])
+    return _uuid_of(b"qjet idempotency key\0" + key.encode())
+
+
+def batch_uuid_of_key(key: str) -> str:
+    """Return the same for a batch: what a key stands for is a task or a batch, each by itself."""
+    return _uuid_of(b"qjet idempotency key of a batch\0" + key.encode())
+
+
+def _uuid_of(content: bytes) -> str:
+    digest = bytearray(sha256(content).digest()[:16])
     digest[6] = digest[6] & 0x0F | 0x80
     digest[8] = digest[8] & 0x3F | 0x80
     return str(UUID(bytes=bytes(digest)))
@@ -56,7 +66,15 @@ def task_id_of_key(key: str) -> str:
 
 def digest_of(submission: Submission) -> str:
     """Return a digest that is equal for submissions that ask for the same, however written."""
-    fields = msgspec.structs.asdict(submission)
+    return _digest(msgspec.structs.asdict(submission))
+
+
+def digest_of_all(submissions: Iterable[Submission]) -> str:
+    """Return the same for a batch, in which the order counts."""
+    return _digest([msgspec.structs.asdict(submission) for submission in submissions])
+
+
+def _digest(fields: object) -> str:
     return sha256(msgspec.json.encode(fields, order="deterministic")).hexdigest()
 
 

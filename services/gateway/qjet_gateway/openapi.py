@@ -13,6 +13,13 @@ from qjet_gateway.problems import CONTENT_TYPE
 from qjet_gateway.routes import LONGEST_WAIT_S
 from qjet_gateway.stats import Snapshot
 from qjet_shared import __version__
+from qjet_shared.batches import (
+    BatchAccepted,
+    BatchCounts,
+    BatchName,
+    BatchState,
+    BatchSubmission,
+)
 from qjet_shared.messages.answers import Accepted, Problem
 from qjet_shared.messages.submission import BELL_QASM, Submission
 from qjet_shared.messages.task import Task
@@ -46,7 +53,25 @@ _SUBMISSIONS: Final[dict[str, dict[str, Any]]] = {
         "memory": True,
     },
 }
-_TYPES: Final = (Submission, Accepted, Task, Problem, Health, Snapshot)
+_KEY_PARAMETER: Final = {
+    "name": idempotency.HEADER,
+    "in": "header",
+    "description": "A name of your own for this submission. Sent again with the same key, after a "
+    "lost answer say, it gives the same task or batch.",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 255},
+}
+_WAIT_PARAMETER: Final = {
+    "name": "wait",
+    "in": "query",
+    "description": "Seconds to wait for the end, of all tasks where there are several.",
+    "schema": {"type": "number", "minimum": 0, "maximum": LONGEST_WAIT_S, "default": 0},
+    "example": 10,
+}
+_BATCH: Final = BatchName("01a1b2c3-d4e5-7f60-8a9b-0c1d2e3f4a5b", 2)
+_TYPES: Final = (
+    *(Submission, Accepted, Task, BatchSubmission, BatchAccepted, BatchState),
+    *(Problem, Health, Snapshot),
+)
 
 
 def document(limits: Limits) -> dict[str, Any]:
@@ -56,6 +81,8 @@ def document(limits: Limits) -> dict[str, Any]:
     properties["shots"] |= {"maximum": limits.max_shots, "default": limits.default_shots}
     properties["parameters"]["description"] += f" At most {limits.max_points} here."
     properties["timeout_s"]["description"] += f" At most {limits.max_timeout_s:g} here."
+    shown = schemas["BatchState"]["properties"]["tasks"]
+    shown["items"] = {"anyOf": [_ref("Task"), shown["items"]]}
     return {
         "openapi": "3.1.0",
         "info": {
@@ -70,6 +97,8 @@ def document(limits: Limits) -> dict[str, Any]:
             "/tasks": {"post": _post_task()},
             "/tasks/{task_id}": {"get": _get_task(), "delete": _delete_task()},
             "/tasks/{task_id}/cancel": {"post": _cancel_task()},
+            "/batches": {"post": _post_batch()},
+            "/batches/{batch_id}": {"get": _get_batch()},
             "/health": {"get": _get_health()},
             "/health/live": {"get": _probe("Whether the process runs")},
             "/health/ready": {"get": _probe("Whether submissions are accepted")},
@@ -86,15 +115,7 @@ def _post_task() -> dict[str, Any]:
         "summary": "Submit a circuit",
         "operationId": "submitTask",
         "tags": ["tasks"],
-        "parameters": [
-            {
-                "name": idempotency.HEADER,
-                "in": "header",
-                "description": "A name of your own for this submission. Sent again with the same "
-                "key, after a lost answer say, it gives the same task.",
-                "schema": {"type": "string", "minLength": 1, "maxLength": 255},
-            }
-        ],
+        "parameters": [_KEY_PARAMETER],
         "requestBody": {
             "required": True,
             "content": {
@@ -129,16 +150,62 @@ def _get_task() -> dict[str, Any]:
         "tags": ["tasks"],
         "parameters": [
             _TASK_ID_PARAMETER,
-            {
-                "name": "wait",
-                "in": "query",
-                "description": "Seconds to wait for the task's end.",
-                "schema": {"type": "number", "minimum": 0, "maximum": LONGEST_WAIT_S, "default": 0},
-                "example": 10,
-            },
+            _WAIT_PARAMETER,
         ],
         "responses": {
             "200": {"description": "The task as it is.", "content": _json("Task", task)},
+            **_problems(404, 422, 503),
+        },
+    }
+
+
+def _post_batch() -> dict[str, Any]:
+    accepted = {"batch_id": _BATCH.batch_id, "task_ids": _BATCH.task_ids}
+    location = {"description": "Where the batch is.", "schema": {"type": "string"}}
+    seeded = {"qc": BELL_QASM, "shots": 100, "seed": 7}
+    return {
+        "summary": "Submit many circuits at once",
+        "description": "All of them are accepted, or none. Each is a task like any other.",
+        "operationId": "submitBatch",
+        "tags": ["batches"],
+        "parameters": [_KEY_PARAMETER],
+        "requestBody": {
+            "required": True,
+            "content": _json("BatchSubmission", {"tasks": [{"qc": BELL_QASM}, seeded]}),
+        },
+        "responses": {
+            "202": {
+                "description": "All tasks are on disk; each will reach a final state.",
+                "headers": {"Location": location},
+                "content": _json("BatchAccepted", accepted),
+            },
+            **_problems(400, 409, 413, 415, 422, 429, 503),
+        },
+    }
+
+
+def _get_batch() -> dict[str, Any]:
+    first, second = _BATCH.task_ids
+    counts = dict.fromkeys(BatchCounts.__struct_fields__, 0) | {"completed": 1, "pending": 1}
+    tasks = [{"task_id": first, "status": "completed"}, {"task_id": second, "status": "pending"}]
+    batch = {"batch_id": _BATCH.batch_id, "counts": counts, "tasks": tasks}
+    return {
+        "summary": "Read a batch",
+        "description": "Where each task is, and how many have each status.",
+        "operationId": "getBatch",
+        "tags": ["batches"],
+        "parameters": [
+            {"name": "batch_id", "in": "path", "required": True, "schema": {"type": "string"}},
+            _WAIT_PARAMETER,
+            {
+                "name": "results",
+                "in": "query",
+                "description": "Give finished tasks in full, as `GET /tasks/{task_id}` does.",
+                "schema": {"type": "boolean", "default": False},
+            },
+        ],
+        "responses": {
+            "200": {"description": "The batch as it is.", "content": _json("BatchState", batch)},
             **_problems(404, 422, 503),
         },
     }
@@ -213,7 +280,7 @@ def _problems(*statuses: int) -> dict[str, Any]:
     content = {CONTENT_TYPE: {"schema": _ref("Problem")}}
     names = {
         400: "The body is not JSON.",
-        404: "No such task.",
+        404: "No such task or batch.",
         409: "The task's state, or its key's earlier use, does not allow it.",
         413: "The body is too large.",
         415: "The body is not declared as JSON.",

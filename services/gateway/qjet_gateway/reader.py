@@ -29,6 +29,7 @@ log = logging.getLogger(__name__)
 _IN_PROGRESS: Final = "Task is still in progress."
 _LOOK_AGAIN_S: Final = 1.0
 _BLOB_TIMEOUT_S: Final = 60.0
+_STATES: Final = msgspec.json.Decoder(StoredState)
 _NO_LIMITS: Final = Limits(max_shots=2**63 - 1, max_timeout_s=float("inf"), max_points=2**63 - 1)
 
 
@@ -91,11 +92,14 @@ class Reader:
         if state is None:
             body = msgspec.json.encode(unreadable(task_id))
         elif state.blob is not UNSET and is_whole:
-            body = await self._with_blob(body, state.blob.name)
-        return Found(body=body, is_final=True, digest=_digest(entry))
+            body = await self.whole(body, state.blob.name)
+        return Found(body=body, is_final=True, digest=digest_of(entry))
 
-    async def _with_blob(self, body: bytes, name: str) -> bytes:
-        """Put the large members back into a task, as the JSON text they are stored as."""
+    async def whole(self, body: bytes, name: str) -> bytes:
+        """Put the large members back into a task, as the JSON text that the blob `name` holds.
+
+        Raises as `read`.
+        """
         try:
             async with asyncio.timeout(_BLOB_TIMEOUT_S):
                 with translated(subjects.BLOBS_BUCKET):
@@ -150,17 +154,18 @@ class Reader:
             attempts=running.task.attempt if running else 0,
             executor=running.executor if running else None,
         )
-        return Found(body=msgspec.json.encode(task), is_final=False, digest=_digest(msg))
+        return Found(body=msgspec.json.encode(task), is_final=False, digest=digest_of(msg))
 
 
-def _digest(msg: Msg) -> str:
+def digest_of(msg: Msg) -> str:
+    """Return the digest that goes with a submission that had a key, or nothing."""
     return (msg.headers or {}).get(subjects.DIGEST, "")
 
 
 def read_state(entry: bytes) -> StoredState | None:
     """Read an entry of the bucket; None for what an operator put there that is none."""
     try:
-        return msgspec.json.decode(entry, type=StoredState)
+        return _STATES.decode(entry)
     except UNREADABLE:
         return None
 
@@ -184,7 +189,7 @@ def _not_yet_final(task_id: str, msg: Msg) -> Found:
         finished_at=None,
         timings=None,
     )
-    return Found(body=msgspec.json.encode(shown), is_final=False, digest=_digest(msg))
+    return Found(body=msgspec.json.encode(shown), is_final=False, digest=digest_of(msg))
 
 
 def _readable(payload: bytes, limits: Limits) -> Submission | None:

@@ -1,7 +1,9 @@
 """The HTTP side of the contract: thin handlers over `Api`."""
 
+import logging
 import math
 import time
+from collections.abc import AsyncIterator
 from typing import Final
 
 import msgspec
@@ -13,9 +15,11 @@ from qjet_gateway.api import Api
 from qjet_gateway.cluster import Cluster
 from qjet_gateway.problems import Handler, problems
 from qjet_shared.broker import Broker
-from qjet_shared.errors import BrokerUnavailableError, FieldError, InvalidJsonError
+from qjet_shared.errors import BrokerUnavailableError, FieldError, InvalidJsonError, QjetError
 from qjet_shared.metrics import GatewayMetrics
 from qjet_shared.ops import metrics_response, probe_response
+
+log = logging.getLogger(__name__)
 
 API: Final = web.AppKey("api", Api)
 BROKER: Final = web.AppKey("broker", Broker)
@@ -33,6 +37,8 @@ def build_app(max_body_bytes: int) -> web.Application:
     app.router.add_get("/tasks/{task_id}", get_task)
     app.router.add_delete("/tasks/{task_id}", delete_task)
     app.router.add_post("/tasks/{task_id}/cancel", cancel_task)
+    app.router.add_post("/batches", post_batch)
+    app.router.add_get("/batches/{batch_id}", get_batch)
     app.router.add_get("/health", get_health)
     app.router.add_get("/health/live", get_live)
     app.router.add_get("/health/ready", get_ready)
@@ -42,11 +48,7 @@ def build_app(max_body_bytes: int) -> web.Application:
 
 async def post_task(request: web.Request) -> web.Response:
     """Accept a task."""
-    if request.content_type != "application/json":
-        raise web.HTTPUnsupportedMediaType(
-            text=f"Send JSON with the header `Content-Type: application/json`, "
-            f"not {request.content_type}."
-        )
+    _require_json(request)
     key = request.headers.get(idempotency.HEADER)
     accepted = await request.app[API].submit_json(await _body(request), key=key)
     return _json(accepted, status=202, headers={"Location": f"/tasks/{accepted.task_id}"})
@@ -69,6 +71,25 @@ async def delete_task(request: web.Request) -> web.Response:
     """Remove a finished task."""
     await request.app[API].delete(request.match_info["task_id"])
     return web.Response(status=204)
+
+
+async def post_batch(request: web.Request) -> web.Response:
+    """Accept a batch of tasks, all or none."""
+    _require_json(request)
+    key = request.headers.get(idempotency.HEADER)
+    accepted = await request.app[API].submit_batch(await _body(request), key=key)
+    return _json(accepted, status=202, headers={"Location": f"/batches/{accepted.batch_id}"})
+
+
+async def get_batch(request: web.Request) -> web.StreamResponse:
+    """Show a batch, waiting for its end where asked to; what is large is sent in pieces."""
+    batch_id = request.match_info["batch_id"]
+    wait_s, is_full = _wait_s(request), _flag(request, "results")
+    pieces = request.app[API].get_batch(batch_id, wait_s=wait_s, is_full=is_full)
+    first, second = await anext(pieces), await anext(pieces, None)
+    if second is None:
+        return web.Response(body=first, content_type="application/json")
+    return await _stream(request, [first, second], pieces)
 
 
 async def get_health(request: web.Request) -> web.Response:
@@ -130,6 +151,44 @@ async def _body(request: web.Request) -> bytes:
         return await request.read()
     except (web.RequestPayloadError, HttpProcessingError) as exc:
         raise InvalidJsonError("The body cannot be read as its headers describe it.") from exc
+
+
+def _require_json(request: web.Request) -> None:
+    if request.content_type != "application/json":
+        raise web.HTTPUnsupportedMediaType(
+            text=f"Send JSON with the header `Content-Type: application/json`, "
+            f"not {request.content_type}."
+        )
+
+
+async def _stream(
+    request: web.Request, start: list[bytes], rest: AsyncIterator[bytes]
+) -> web.StreamResponse:
+    """Send JSON in pieces, each once the client has taken the last.
+
+    It is too late for a problem when one cannot be read: then the answer is cut off.
+    """
+    response = web.StreamResponse(headers={"Content-Type": "application/json"})
+    await response.prepare(request)
+    try:
+        for piece in start:
+            await response.write(piece)
+        async for piece in rest:
+            await response.write(piece)
+    except QjetError as exc:
+        log.warning("http.cut", extra={"path": request.path, "error": exc.message})
+        if request.transport:
+            request.transport.abort()
+    except ConnectionResetError:  # the client went away
+        pass
+    return response
+
+
+def _flag(request: web.Request, name: str) -> bool:
+    text = request.query.get(name, "false")
+    if text not in {"true", "false"}:
+        raise FieldError([(name, f"true or false; got {text[:40]!r}")])
+    return text == "true"
 
 
 def _wait_s(request: web.Request) -> float:
