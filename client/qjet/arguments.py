@@ -11,9 +11,13 @@ from qjet_shared.messages.submission import Method
 from qjet_shared.options import Precision
 
 
-def add_circuit_arguments(command: argparse.ArgumentParser) -> None:
-    """Add what says which circuit to run, and how."""
-    command.add_argument("file", help="an OpenQASM file; - reads standard input")
+def add_circuit_arguments(command: argparse.ArgumentParser, *, many: bool = False) -> None:
+    """Add what says which circuit to run, or which of them, and how."""
+    if many:
+        text = "OpenQASM files; - reads standard input. Several go as a batch, all or none"
+        command.add_argument("file", nargs="+", help=text)
+    else:
+        command.add_argument("file", help="an OpenQASM file; - reads standard input")
     command.add_argument("--shots", type=int, metavar="N", help="how often to run (1024)")
     command.add_argument("--seed", type=int, metavar="N", help="the same seed, the same counts")
     command.add_argument("--method", choices=get_args(Method), help="Aer's simulation method")

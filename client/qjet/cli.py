@@ -105,8 +105,8 @@ def _add_run(commands: Any) -> None:
 
 
 def _add_submit(commands: Any) -> None:
-    command = commands.add_parser("submit", help="submit a circuit and print its task id")
-    add_circuit_arguments(command)
+    command = commands.add_parser("submit", help="submit circuits and print their task ids")
+    add_circuit_arguments(command, many=True)
     _add_common(command)
     command.set_defaults(command=_submit)
 
@@ -172,9 +172,16 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def _submit(arguments: argparse.Namespace) -> int:
+    options = options_of(arguments)
+    sources = [_source(file) for file in arguments.file]
     with _client(arguments) as client:
-        task_id = client.submit(_source(arguments.file), **options_of(arguments))
-    print(msgspec.json.encode({"task_id": task_id}).decode() if arguments.json else task_id)
+        if len(sources) == 1:
+            task_ids = [client.submit(sources[0], **options)]
+            answer: object = {"task_id": task_ids[0]}
+        else:
+            answer = client.submit_all({"qc": qc, **options} for qc in sources)
+            task_ids = list(answer.task_ids)
+    print(msgspec.json.encode(answer).decode() if arguments.json else "\n".join(task_ids))
     return FINE
 
 

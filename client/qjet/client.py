@@ -1,6 +1,7 @@
 """The Python client: submit circuits over HTTP, wait for their counts."""
 
 import time
+from collections.abc import Iterable, Mapping
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 from urllib.parse import quote
@@ -10,6 +11,7 @@ import httpx
 import msgspec
 import stamina
 
+from qjet_shared.batches import BatchAccepted, BatchState
 from qjet_shared.messages.answers import Accepted, Problem
 from qjet_shared.messages.task import Task
 
@@ -25,7 +27,13 @@ class Nothing(msgspec.Struct):
     """An answer without content."""
 
 
-Answer = TypeVar("Answer", Accepted, Task, Nothing)
+class _Finished(msgspec.Struct):
+    """A batch of which nothing is left to wait for."""
+
+    tasks: list[Task]
+
+
+Answer = TypeVar("Answer", Accepted, Task, BatchAccepted, BatchState, _Finished, Nothing)
 
 
 class UnreachableError(Exception):
@@ -86,6 +94,35 @@ class Client:
         headers = {"Content-Type": "application/json", "Idempotency-Key": str(uuid4())}
         return self._ask_again(Accepted, "POST", "/tasks", content=body, headers=headers).task_id
 
+    def submit_all(self, submissions: Iterable[Mapping[str, Any]]) -> BatchAccepted:
+        """Hand in many circuits, 1,000 at most, with one request: all of them, or none.
+
+        Each is a mapping with `qc` and any other field of a submission.
+
+        Raises as `submit`; a field of the fourth is named `tasks[3].shots`.
+        """
+        body = msgspec.json.encode({"tasks": list(submissions)})
+        headers = {"Content-Type": "application/json", "Idempotency-Key": str(uuid4())}
+        return self._ask_again(BatchAccepted, "POST", "/batches", content=body, headers=headers)
+
+    def get_batch(self, batch_id: str, *, wait_s: float = 0.0) -> BatchState:
+        """Return where each task of a batch is, waiting as `get` does for the end of all.
+
+        Raises as `get`.
+        """
+        return self._ask_again(BatchState, "GET", _batch_path(batch_id), **_waiting(wait_s))
+
+    def run_all(self, submissions: Iterable[Mapping[str, Any]]) -> list[Task]:
+        """Submit many and wait for the end of all; return them finished, in their order.
+
+        Raises as `submit_all` and `get`.
+        """
+        batch_id = self.submit_all(submissions).batch_id
+        while self.get_batch(batch_id, wait_s=_LONGEST_POLL_S).counts.unfinished:
+            pass
+        path = _batch_path(batch_id)
+        return self._ask_again(_Finished, "GET", path, params={"results": "true"}).tasks
+
     def get(self, task_id: str, *, wait_s: float = 0.0) -> Task:
         """Return the task, waiting at most `wait_s` seconds (60 at most) for its end.
 
@@ -93,10 +130,7 @@ class Client:
             RequestError: there is no such task.
             UnreachableError: no answer.
         """
-        params = {"wait": wait_s} if wait_s else {}
-        return self._ask_again(
-            Task, "GET", _path(task_id), params=params, timeout=_TIMEOUT_S + wait_s
-        )
+        return self._ask_again(Task, "GET", _path(task_id), **_waiting(wait_s))
 
     def cancel(self, task_id: str) -> Task:
         """Cancel a task that has not finished, and return it; twice is fine.
@@ -158,6 +192,16 @@ class Client:
 
 def _path(task_id: str) -> str:
     return f"/tasks/{quote(task_id, safe='')}"
+
+
+def _batch_path(batch_id: str) -> str:
+    return f"/batches/{quote(batch_id, safe='')}"
+
+
+def _waiting(wait_s: float) -> dict[str, Any]:
+    """Return how to ask for an answer that may take its time."""
+    params = {"wait": wait_s} if wait_s else {}
+    return {"params": params, "timeout": _TIMEOUT_S + wait_s}
 
 
 def _may_pass(exc: Exception) -> bool:

@@ -14,6 +14,7 @@ from qiskit import qasm3
 from qiskit_aer import AerSimulator
 from qiskit_aer.noise import NoiseModel, ReadoutError
 
+from qjet import Client
 from tests.support.circuits import BELL, COIN_20
 from tests.support.stack import RunningStack
 from tests.support.waiting import wait_until
@@ -91,6 +92,25 @@ def test_submit_status_result(stack):
     task_id = qjet(stack, "submit", str(EXAMPLES / "bell.qasm")).stdout.strip()
     assert qjet(stack, "result", task_id).returncode == 0
     assert qjet(stack, "status", task_id).stdout.startswith("completed")
+
+
+def test_a_batch_from_the_shell_and_from_python(stack):
+    """`qjet submit` of several files prints an id for each; in Python, all results come at once."""
+    files = [str(EXAMPLES / name) for name in ("bell.qasm", "ghz-20.qasm", "qft-5.qasm")]
+    task_ids = qjet(stack, "submit", *files, "--shots", "50").stdout.split()
+    assert len(set(task_ids)) == 3
+    for task_id in task_ids:
+        assert qjet(stack, "result", task_id).returncode == 0
+    batch = json.loads(qjet(stack, "submit", *files, "--json").stdout)
+    with Client(stack.http) as client:
+        state = client.get_batch(batch["batch_id"], wait_s=30)
+        assert [member.task_id for member in state.tasks] == batch["task_ids"]
+        assert state.counts.completed == 3
+        many = [{"qc": BELL, "shots": 10 + n} for n in range(200)]
+        tasks = client.run_all([*many, {"qc": "OPENQASM 3;\nqubit q\n"}])
+    assert [task.shots for task in tasks[:-1]] == [10 + n for n in range(200)]
+    assert all(sum(task.result.values()) == task.shots for task in tasks[:-1])
+    assert tasks[-1].error.code == "qasm_syntax"
 
 
 def test_exit_codes_say_what_went_wrong(stack):

@@ -12,6 +12,7 @@ import pytest
 from rich.console import Console
 
 from qjet import cli
+from qjet_shared.batches import BatchAccepted
 from qjet_shared.messages.answers import Accepted, Problem
 from qjet_shared.messages.task import Task
 
@@ -279,6 +280,16 @@ def test_submit_prints_the_task_id_alone(circuit, capsys):
     with answering(ACCEPTED) as (url, _):
         cli.run(["submit", circuit, "--url", url])
     assert capsys.readouterr().out == "t-1\n"
+
+
+def test_several_files_are_one_batch(circuit, capsys):
+    """Each with the options given, one id a line."""
+    accepted = BatchAccepted(batch_id="b-x2", task_ids=("b-000", "b-001"))
+    with answering((202, msgspec.json.encode(accepted))) as (url, seen):
+        assert cli.run(["submit", circuit, circuit, "--shots", "5", "--url", url]) == 0
+    assert capsys.readouterr().out == "b-000\nb-001\n"
+    assert seen[0][:2] == ("POST", "/batches")
+    assert json.loads(seen[0][2]) == {"tasks": [{"qc": QASM, "shots": 5}] * 2}
 
 
 def test_a_dash_reads_standard_input(monkeypatch):
