@@ -15,7 +15,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 from qiskit import QuantumCircuit
-from qiskit.circuit import Gate
+from qiskit.circuit import Clbit, Gate, Qubit
 
 from qjet_executor.methods import runs
 from qjet_executor.refusals import MIB
@@ -121,11 +121,18 @@ class Sampling:
 
     def __init__(self, circuit: QuantumCircuit, measured: dict[int, int]) -> None:
         """Take the circuit and, per measured qubit, the classical bit its outcome goes to."""
-        self.circuit = _without_measurements(circuit)
-        self.circuit.save_probabilities(qubits=list(measured))
+        self.original = circuit
+        self.qubits = tuple(measured)
         registers = [register.size for register in circuit.cregs]
         self._labels = Labels(list(measured.values()), circuit.num_clbits, registers)
         self._measured = len(measured)
+
+    @cached_property
+    def circuit(self) -> QuantumCircuit:
+        """The circuit without its measurements, which saves the probabilities of their outcomes."""
+        circuit = _without_measurements(self.original)
+        circuit.save_probabilities(qubits=self.qubits)
+        return circuit
 
     def suits(self, shots: int, memory_mb: int) -> bool:
         """Whether drawing is quicker than counting, and its list fits beside the state."""
@@ -155,22 +162,19 @@ def sampling_of(circuit: QuantumCircuit, method: str) -> Sampling | None:
 
 def _terminal_measurements(circuit: QuantumCircuit) -> dict[int, int] | None:
     """Return classical bit by measured qubit, or None if anything follows a measurement."""
-    measured: dict[int, int] = {}
+    measured: dict[Qubit, Clbit] = {}
     for instruction in circuit.data:
-        operation = instruction.operation
-        if operation.name == "barrier":
+        if instruction.name == "barrier":
             continue
-        qubits = [circuit.find_bit(qubit).index for qubit in instruction.qubits]
-        if not measured.keys().isdisjoint(qubits):
+        if not measured.keys().isdisjoint(instruction.qubits):
             return None
-        if operation.name == "measure":
-            bit = circuit.find_bit(instruction.clbits[0]).index
-            if bit in measured.values():
-                return None
-            measured[qubits[0]] = bit
-        elif not isinstance(operation, Gate):
+        if instruction.name == "measure":
+            measured[instruction.qubits[0]] = instruction.clbits[0]
+        elif not (instruction.is_standard_gate() or isinstance(instruction.operation, Gate)):
             return None
-    return measured
+    if len(set(measured.values())) < len(measured):
+        return None
+    return {circuit.find_bit(q).index: circuit.find_bit(c).index for q, c in measured.items()}
 
 
 def _registers_overlap(circuit: QuantumCircuit) -> bool:

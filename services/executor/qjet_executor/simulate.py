@@ -18,6 +18,7 @@ from qiskit import QuantumCircuit
 from qjet_executor import refusals
 from qjet_executor.circuits import read_circuit
 from qjet_executor.diagnose import CircuitError, StateTooLargeError
+from qjet_executor.direct import Direct
 from qjet_executor.names import measures
 from qjet_executor.observables import Estimation
 from qjet_executor.parameters import points_of
@@ -234,9 +235,7 @@ class Simulators:
         self, program: Program, setup: Setup, points: Sequence[Point]
     ) -> Iterator[Distribution]:
         sampling = cast(Sampling, program.sampling)
-        run = Run(shots=1, room=self._room)
-        simulator = self._simulator(setup)
-        for found in simulator.run(sampling.circuit, points, run, at_once=sampling.at_once):
+        for found in self._simulator(setup).sample(sampling, points, self._room):
             yield sampling.distribution(found.data["probabilities"], found.method)
 
     def _simulate(
@@ -277,6 +276,6 @@ def _common(methods: set[str], job: Job) -> str:
     return methods.pop() if len(methods) == 1 else job.method
 
 
-def _counted(experiment: Experiment, job: Job) -> Counted:
+def _counted(experiment: Direct | Experiment, job: Job) -> Counted:
     memory = experiment.memory if job.memory else []
     return Counted(experiment.counts, memory, experiment.method)

@@ -4,7 +4,7 @@ What is costly to make is made once per setup: a simulator, the names of the gat
 pass manager that brings others to them.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any, Final, NamedTuple
 
@@ -15,11 +15,13 @@ from qiskit.transpiler import generate_preset_pass_manager
 from qiskit_aer import AerSimulator
 
 from qjet_executor.diagnose import CircuitError, from_aer, from_transpiler
+from qjet_executor.direct import Core, Direct
 from qjet_executor.methods import fitting
 from qjet_executor.names import names
 from qjet_executor.noise import noise_model_of
 from qjet_executor.parameters import as_binds, bound, can_take_binds
 from qjet_executor.protocol import Device, Room
+from qjet_executor.sampling import Sampling
 from qjet_shared.messages.submission import Method, Point
 from qjet_shared.noise import NoiseModel
 from qjet_shared.options import MethodOptions, Precision
@@ -90,6 +92,8 @@ class Simulator:
             **(setup.method_options.given if setup.method_options else {}),
         )
 
+        self._core = Core(self.aer)
+
     @cached_property
     def _known_gates(self) -> frozenset[str]:
         return frozenset(self.aer.target.operation_names) | {"barrier"}
@@ -117,7 +121,7 @@ class Simulator:
 
     def run(
         self, circuit: QuantumCircuit, points: Sequence[Point], run: Run, *, at_once: int = 0
-    ) -> Iterator[Experiment]:
+    ) -> Iterator[Experiment | Direct]:
         """Run the circuit at each point, in order, `at_once` of them at a time (256 at most).
 
         With a seed they run one by one: Aer shifts the seed from circuit to circuit in a run.
@@ -127,7 +131,7 @@ class Simulator:
         """
         if run.seed is not None or len(points) == 1:
             for point in points:
-                yield Experiment(self._result(bound(circuit, point), run), 0)
+                yield self._one(bound(circuit, point), run)
             return
         step = min(at_once or _MOST_POINTS_AT_ONCE, _MOST_POINTS_AT_ONCE)
         for start in range(0, len(points), step):
@@ -135,6 +139,32 @@ class Simulator:
             result = self._result_of_many(circuit, part, run)
             for number in range(len(part)):
                 yield Experiment(result, number)
+
+    def sample(
+        self, sampling: Sampling, points: Sequence[Point], room: Room
+    ) -> Iterator[Experiment | Direct]:
+        """Compute the probabilities of a circuit's outcomes at each point, as `run` does."""
+        run = Run(shots=1, room=room)
+        if len(points) == 1:
+            circuit = bound(sampling.original, points[0])
+            if found := self._directly(circuit, run, saved=sampling.qubits):
+                yield found
+                return
+        yield from self.run(sampling.circuit, points, run, at_once=sampling.at_once)
+
+    def _one(self, circuit: QuantumCircuit, run: Run) -> Experiment | Direct:
+        return self._directly(circuit, run) or Experiment(self._result(circuit, run), 0)
+
+    def _directly(
+        self, circuit: QuantumCircuit, run: Run, *, saved: Sequence[int] = ()
+    ) -> Direct | None:
+        """Run a plain circuit without noise, or return None: only those take the short way."""
+        if self._setup.noise_model:
+            return None
+        found = self._core.run(circuit, saved=saved, **_options(run))
+        if found and found.trouble:
+            raise self._failure(circuit, found.trouble, found.metadata, run.room)
+        return found
 
     def _result_of_many(self, circuit: QuantumCircuit, points: Sequence[Point], run: Run) -> Any:
         if not can_take_binds(circuit):
@@ -148,14 +178,7 @@ class Simulator:
 
     def _result(self, circuits: Any, run: Run, **more: Any) -> Any:
         """Run Aer. Its job says DONE and its counts may be empty when it failed, so look twice."""
-        options = {
-            "shots": run.shots,
-            "seed_simulator": run.seed,
-            "memory": run.memory,
-            "max_memory_mb": run.room.memory_mb,
-            "max_parallel_threads": run.room.threads,
-            **more,
-        }
+        options = {**_options(run), **more}
         result = self.aer.run(circuits, **options).result()
         if _lacks_room_for_threads(result):
             options["max_parallel_shots"] = 1
@@ -164,16 +187,18 @@ class Simulator:
             result = self.aer.run(circuits, enable_truncation=False, **options).result()
         if not result.success:
             circuit = circuits[0] if isinstance(circuits, list) else circuits
-            raise self._failure(circuit, result, run.room)
+            known = result.results[0].metadata if result.results else {}
+            raise self._failure(circuit, _status(result), known, run.room)
         return result
 
-    def _failure(self, circuit: QuantumCircuit, result: Any, room: Room) -> CircuitError:
+    def _failure(
+        self, circuit: QuantumCircuit, status: str, known: Mapping[str, Any], room: Room
+    ) -> CircuitError:
         """Diagnose a failed run; Aer says which method it took, and how many qubits matter."""
-        known = result.results[0].metadata if result.results else {}
         method = known.get("method", self._setup.method)
         qubits = known.get("num_qubits", circuit.num_qubits)
         others = fitting(circuit, method, qubits=qubits, limit_mb=room.most_mb)
-        return from_aer(_status(result), method, qubits=qubits, room=room, fitting=others)
+        return from_aer(status, method, qubits=qubits, room=room, fitting=others)
 
 
 def why_not_on(device: Device) -> str:
@@ -181,6 +206,17 @@ def why_not_on(device: Device) -> str:
     if device in AerSimulator().available_devices():
         return ""
     return f"This build of Aer finds no {device}; qiskit-aer-gpu and its driver are needed for one."
+
+
+def _options(run: Run) -> dict[str, Any]:
+    """Return the options of a run by Aer's names."""
+    return {
+        "shots": run.shots,
+        "seed_simulator": run.seed,
+        "memory": run.memory,
+        "max_memory_mb": run.room.memory_mb,
+        "max_parallel_threads": run.room.threads,
+    }
 
 
 def _status(result: Any) -> str:
