@@ -17,7 +17,7 @@ from qiskit.result.postprocess import format_counts_memory
 from qiskit_aer import AerSimulator
 from qiskit_aer.backends.aer_compiler import generate_aer_config
 from qiskit_aer.backends.backend_utils import CircuitHeader, cpp_execute_circuits
-from qiskit_aer.backends.controller_wrappers import AerCircuit, aer_controller_execute
+from qiskit_aer.backends.controller_wrappers import AerCircuit, AerConfig, aer_controller_execute
 
 _GATES: Final = frozenset(
     """ccx ccz cp crx cry crz cswap csx cu cu1 cu3 cx cy cz ecr h id p r rx rxx ry ryy rz rzx rzz s
@@ -79,8 +79,8 @@ class Core:
 
     def __init__(self, aer: AerSimulator) -> None:
         """Take the simulator whose options hold where a run names no others."""
-        self._options = aer.options
         self._controller = aer_controller_execute()
+        self._settings = _settings(aer)
 
     def run(
         self, circuit: QuantumCircuit, *, saved: Sequence[int] = (), **options: Any
@@ -92,12 +92,32 @@ class Core:
         """
         if not _is_plain(circuit):
             return None
-        config = generate_aer_config([circuit], self._options, **options)
+        config = self._config(circuit, options)
         output = cpp_execute_circuits(self._controller, [_assembled(circuit, saved)], None, config)
         if not (isinstance(output, dict) and output["results"]):
             return None
         registers = [(register.name, register.size) for register in circuit.cregs]
         return Direct(output["results"][0], registers, circuit.num_clbits)
+
+    def _config(self, circuit: QuantumCircuit, options: Mapping[str, Any]) -> AerConfig:
+        """Return what `generate_aer_config` does, setting only what differs from its defaults."""
+        config = AerConfig()
+        config.n_qubits = circuit.num_qubits
+        config.memory_slots = circuit.num_clbits
+        for name, value in self._settings:
+            setattr(config, name, value)
+        for name, value in options.items():
+            if value is not None:
+                setattr(config, name, value)
+        return config
+
+
+def _settings(aer: AerSimulator) -> list[tuple[str, Any]]:
+    """Return what the simulator's options set in a configuration of the core."""
+    made, default = generate_aer_config([QuantumCircuit()], aer.options), AerConfig()
+    names = [name for name in dir(default) if not name.startswith("_")]
+    values = [(name, getattr(made, name)) for name in names]
+    return [(name, value) for name, value in values if value != getattr(default, name)]
 
 
 def _is_plain(circuit: QuantumCircuit) -> bool:
@@ -108,7 +128,7 @@ def _is_plain(circuit: QuantumCircuit) -> bool:
 def _assembled(circuit: QuantumCircuit, saved: Sequence[int]) -> AerCircuit:
     """Return the circuit in the form that the core takes."""
     made = AerCircuit()
-    made.set_header(CircuitHeader())
+    made.set_header(CircuitHeader(name="circuit-0"))  # as unnamed ones are called in errors
     made.circ_id = 0
     made.num_qubits = circuit.num_qubits
     made.num_memory = circuit.num_clbits

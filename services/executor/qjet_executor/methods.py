@@ -4,9 +4,10 @@ Aer itself refuses, before it runs, what does not fit; this finds what to advise
 """
 
 import math
-from typing import Any, Final
+from typing import Final
 
 from qiskit import QuantumCircuit
+from qiskit.circuit import CONTROL_FLOW_OP_NAMES, CircuitInstruction
 from qiskit_aer.backends.backend_utils import BASIS_GATES
 
 from qjet_executor.estimate import needed_bytes
@@ -37,19 +38,18 @@ def fitting(circuit: QuantumCircuit, method: str, *, qubits: int, limit_mb: int)
 def runs(circuit: QuantumCircuit, method: str) -> bool:
     """Whether `method` knows all gates of the circuit, also those inside control flow."""
     for instruction in circuit.data:
-        operation = instruction.operation
-        if blocks := getattr(operation, "blocks", ()):
-            if not all(runs(block, method) for block in blocks):
+        if instruction.name in CONTROL_FLOW_OP_NAMES:
+            if not all(runs(block, method) for block in instruction.operation.blocks):
                 return False
-        elif not (operation.name in _NO_GATES or _is_gate_of(method, operation)):
+        elif not (instruction.name in _NO_GATES or _is_gate_of(method, instruction)):
             return False
     return True
 
 
-def _is_gate_of(method: str, operation: Any) -> bool:
-    if operation.name not in BASIS_GATES[method]:
+def _is_gate_of(method: str, instruction: CircuitInstruction) -> bool:
+    if instruction.name not in BASIS_GATES[method]:
         return False
-    return method != "stabilizer" or all(_is_quarter_turn(p) for p in operation.params)
+    return method != "stabilizer" or all(_is_quarter_turn(p) for p in instruction.params)
 
 
 def _is_quarter_turn(parameter: object) -> bool:
