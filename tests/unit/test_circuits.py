@@ -234,6 +234,20 @@ def test_a_measurement_inside_a_block_counts(statement):
     assert read_circuit(START_3 + statement).num_clbits == 2
 
 
+@pytest.mark.parametrize(
+    ("declared", "registers"),
+    [
+        ("bit[0] e; bit d;", ["c", "e", "bit_2"]),
+        ("bit d; bit[0] e; bit[1] f;", ["c", "e", "bit_2", "f"]),
+        ("bit[0] e; bit[0] f;", ["c", "e", "f"]),
+    ],
+)
+def test_a_register_without_bits_is_kept_beside_loose_bits(declared, registers):
+    """Qiskit prints it as nothing between two spaces."""
+    circuit = read_circuit(f"{START_3}{declared}\n{END_3}")
+    assert [register.name for register in circuit.cregs] == registers
+
+
 def test_300_nested_parentheses_are_refused_or_read():
     """OpenQASM 3: no crash, and the text says why; OpenQASM 2: read."""
     expression = "(" * 300 + "pi" + ")" * 300

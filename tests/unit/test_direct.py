@@ -17,7 +17,6 @@ from qjet_executor.simulator import Run, Setup, Simulator
 
 pytestmark = pytest.mark.unit
 
-NAME = re.compile(r"circuit-\d+")
 SEED = re.compile(r"seed=\d+")
 KNOWN = get_standard_gate_name_mapping()
 OPTIONS = {"shots": 500, "seed_simulator": 7, "memory": True, "max_parallel_threads": 1}
@@ -56,7 +55,6 @@ def plain_circuits():
     """Yield circuits of many kinds, of which Aer's core knows every gate."""
     yield from gates_alone()
     yield with_registers()
-    yield QuantumCircuit(1, 1)
     for seed in range(8):
         circuit = random_circuit(5, 8, max_operands=2, seed=seed, reset=seed % 2 == 0)
         if circuit.count_ops().keys() <= _GATES | {"reset"}:
@@ -71,14 +69,12 @@ def test_results_are_aers_own_bit_for_bit(method):
     core = Core(aer)
     for circuit in plain_circuits():
         found, result = core.run(circuit, **OPTIONS), aer.run(circuit, **OPTIONS).result()
-        assert found is not None
         if not result.success:  # not every method knows every gate
-            assert NAME.sub("", found.trouble) == NAME.sub("", result.results[0].status)
+            assert found is None
             continue
-        assert found.trouble == ""
-        if circuit.count_ops().get("measure"):
-            assert found.counts == result.get_counts()
-            assert found.memory == result.get_memory()
+        assert found is not None
+        assert found.counts == result.get_counts()
+        assert found.memory == result.get_memory()
         assert found.method == result.results[0].metadata["method"]
 
 
@@ -169,12 +165,10 @@ def test_a_simulator_takes_either_way_to_the_same_counts():
     assert counts[0] == counts[1]
 
 
-def test_a_failed_run_says_why():
-    """In Aer's own words, with what it knew of the run."""
+def test_a_failed_run_is_left_to_aer_to_explain():
+    """There are other ways to try first, and words for each failure."""
     circuit = QuantumCircuit(30, 30)
     circuit.h(range(30))
     circuit.t(range(30))
     circuit.measure(range(30), range(30))
-    found = Core(AerSimulator()).run(circuit, shots=1, max_memory_mb=10)
-    assert "Required memory: 16384M" in found.trouble
-    assert found.metadata.get("num_qubits", 30) == 30
+    assert Core(AerSimulator()).run(circuit, shots=1, max_memory_mb=10) is None

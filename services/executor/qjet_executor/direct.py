@@ -10,7 +10,7 @@ Sources: `qiskit_aer.backends.aer_compiler.assemble_circuit` and `_assemble_op`,
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, NamedTuple, cast
+from typing import Any, Final, NamedTuple
 
 from qiskit import QuantumCircuit
 from qiskit.result.postprocess import format_counts_memory
@@ -37,16 +37,6 @@ class Direct(NamedTuple):
     clbits: int
 
     @property
-    def trouble(self) -> str:
-        """Why Aer could not run it; empty if it could."""
-        return "" if self.found["success"] else str(self.found["status"]) or "ERROR: "
-
-    @property
-    def metadata(self) -> Mapping[str, Any]:
-        """What Aer tells about the run."""
-        return cast("Mapping[str, Any]", self.found.get("metadata", {}))
-
-    @property
     def counts(self) -> dict[str, int]:
         """Occurrences by outcome, as Qiskit prints them."""
         counts = self.found["data"].get("counts", {})
@@ -67,7 +57,7 @@ class Direct(NamedTuple):
     @property
     def method(self) -> str:
         """The method that Aer took."""
-        return str(self.metadata.get("method", ""))
+        return str(self.found["metadata"].get("method", ""))
 
     def _spelled(self, outcome: str) -> str:
         header = {"creg_sizes": self.registers, "memory_slots": self.clbits}
@@ -85,7 +75,7 @@ class Core:
     def run(
         self, circuit: QuantumCircuit, *, saved: Sequence[int] = (), **options: Any
     ) -> Direct | None:
-        """Run a circuit, or return None where only `AerSimulator.run` can.
+        """Run a circuit, or return None where only `AerSimulator.run` can, or can say why not.
 
         If qubits are to be `saved`, their probabilities are, as `probabilities`, and nothing is
         measured.
@@ -94,8 +84,8 @@ class Core:
             return None
         config = self._config(circuit, options)
         output = cpp_execute_circuits(self._controller, [_assembled(circuit, saved)], None, config)
-        if not (isinstance(output, dict) and output["results"]):
-            return None
+        if not (isinstance(output, dict) and output["success"] and output["results"][0]["data"]):
+            return None  # without data, it only says that it did well
         registers = [(register.name, register.size) for register in circuit.cregs]
         return Direct(output["results"][0], registers, circuit.num_clbits)
 
@@ -128,7 +118,7 @@ def _is_plain(circuit: QuantumCircuit) -> bool:
 def _assembled(circuit: QuantumCircuit, saved: Sequence[int]) -> AerCircuit:
     """Return the circuit in the form that the core takes."""
     made = AerCircuit()
-    made.set_header(CircuitHeader(name="circuit-0"))  # as unnamed ones are called in errors
+    made.set_header(CircuitHeader())
     made.circ_id = 0
     made.num_qubits = circuit.num_qubits
     made.num_memory = circuit.num_clbits

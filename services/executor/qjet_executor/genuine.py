@@ -192,10 +192,16 @@ def _has_loose_bits(circuit: QuantumCircuit) -> bool:
 
 
 def _registers_in_bit_order(circuit: QuantumCircuit) -> list[ClassicalRegister]:
-    """Return the registers, and one for each loose bit, by the bits they begin with."""
-    registers = {circuit.find_bit(register[0]).index: register for register in circuit.cregs}
+    """Return the registers, and one for each loose bit, by the bits they begin with.
+
+    A register without bits stands where it was declared: before what was declared after it.
+    """
+    starts: dict[int, list[ClassicalRegister]] = {}
+    for register in circuit.cregs:
+        start = circuit.find_bit(register[0]).index if len(register) else max(starts, default=-1)
+        starts.setdefault(start, []).append(register)
     in_registers = {bit for register in circuit.cregs for bit in register}
     for index, bit in enumerate(circuit.clbits):
         if bit not in in_registers:
-            registers[index] = ClassicalRegister(name=f"bit_{index}", bits=[bit])
-    return [registers[index] for index in sorted(registers)]
+            starts[index] = [ClassicalRegister(name=f"bit_{index}", bits=[bit])]
+    return [register for index in sorted(starts) for register in starts[index]]

@@ -140,6 +140,11 @@ class Sampling:
         return is_worth_it and _BYTES_A_PROBABILITY << self._measured <= memory_mb * MIB // 2
 
     @property
+    def most_kept(self) -> int:
+        """How many outcomes are spelled and kept at most."""
+        return min(1 << self._measured, _MOST_KEPT)
+
+    @property
     def at_once(self) -> int:
         """For how many points Aer may compute probabilities in one run, for want of memory."""
         return max(1, _MOST_PROBABILITIES_AT_ONCE >> self._measured)

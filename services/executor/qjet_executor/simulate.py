@@ -6,7 +6,6 @@ where counts may be drawn from it, a circuit's distribution.
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from math import ceil
 from typing import Any, Final, NamedTuple, cast
@@ -19,9 +18,11 @@ from qjet_executor import refusals
 from qjet_executor.circuits import read_circuit
 from qjet_executor.diagnose import CircuitError, StateTooLargeError
 from qjet_executor.direct import Direct
+from qjet_executor.kept import Kept
 from qjet_executor.names import measures
 from qjet_executor.observables import Estimation
 from qjet_executor.parameters import points_of
+from qjet_executor.program import Program
 from qjet_executor.protocol import DEFAULT_MAX_RESULT_MB, Device, Job, Outcome, Room
 from qjet_executor.sampling import Distribution, Sampling, sampling_of
 from qjet_executor.simulator import Experiment, Run, Setup, Simulator
@@ -31,19 +32,11 @@ from qjet_shared.messages.task import TaskError
 
 _JSON_STRING: Final = len('"",')
 _SIMULATORS: Final = 16
-_CACHED_CIRCUITS: Final = 256
-_LARGEST_CACHED_SOURCE: Final = 16_384
-"""Characters; a cached circuit is some 100 times its source, so the cache stays below 400 MiB."""
+_FOR_THE_IMPORTER: Final = "qubit q; bit c; for uint i in [0:1] { U(0, 0, i) q; } c = measure q;"
+"""Its first use costs 30 ms."""
 
-
-@dataclass(kw_only=True)
-class Program:
-    """A circuit ready to run, and what is known of it."""
-
-    circuit: QuantumCircuit
-    sampling: Sampling | None
-    measures: bool = True
-    distribution: Distribution | None = None
+_MOST_KEPT_BYTES: Final = 64 * refusals.MIB
+"""For circuits of earlier jobs; half of what a sandbox may keep at all (`confinement`)."""
 
 
 class Counted(NamedTuple):
@@ -82,19 +75,21 @@ class Simulators:
         self._rng = np.random.default_rng()
         self._watch = Stopwatch()
         self._simulator = lru_cache(_SIMULATORS)(lambda setup: Simulator(setup, device))
-        self._prepared_before = lru_cache(_CACHED_CIRCUITS)(self._prepare)
+        self._programs: Kept[tuple[str, Setup, bool], Program] = Kept(_MOST_KEPT_BYTES)
 
     def warm_up(self) -> None:
-        """Run one small circuit, so that everything is imported and made."""
+        """Run small circuits every way, so that everything is imported and made."""
         self._simulator(Setup(method="automatic")).warm_up()
-        job = Job(qc=BELL_QASM, shots=16, seed=None, method="automatic", memory=False)
-        outcome = self.run(job)
-        if outcome.error:
-            raise RuntimeError(outcome.error.message)
+        for source in (BELL_QASM, _FOR_THE_IMPORTER):
+            for seed in (None, 0):
+                job = Job(qc=source, shots=16, seed=seed, method="automatic", memory=False)
+                outcome = self.run(job)
+                if outcome.error:
+                    raise RuntimeError(outcome.error.message)
 
     def forget(self) -> None:
         """Drop the circuits kept from earlier jobs."""
-        self._prepared_before.cache_clear()
+        self._programs.clear()
 
     def run(self, job: Job) -> Outcome:
         """Run `job` and say how it ended. Never raises for what a circuit can cause."""
@@ -250,11 +245,15 @@ class Simulators:
 
     def _program(self, job: Job, setup: Setup) -> Program:
         """Return the prepared circuit, from before if it is there."""
-        is_kept = len(job.qc) <= _LARGEST_CACHED_SOURCE
-        prepare = self._prepared_before if is_kept else self._prepare
-        return prepare(job.qc, setup, job.observables is not None)
+        may_be_unmeasured = job.observables is not None
 
-    def _prepare(self, source: str, setup: Setup, may_be_unmeasured: bool) -> Program:  # noqa: FBT001  # a key of the cache
+        def make() -> tuple[Program, int]:
+            program = self._prepare(job.qc, setup, may_be_unmeasured=may_be_unmeasured)
+            return program, len(job.qc) + program.size_bytes
+
+        return self._programs.get((job.qc, setup, may_be_unmeasured), make)
+
+    def _prepare(self, source: str, setup: Setup, *, may_be_unmeasured: bool) -> Program:
         with self._watch.phase("parse"):
             circuit = read_circuit(
                 source, memory_mb=self._room.memory_mb, may_be_unmeasured=may_be_unmeasured

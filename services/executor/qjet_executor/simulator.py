@@ -4,7 +4,7 @@ What is costly to make is made once per setup: a simulator, the names of the gat
 pass manager that brings others to them.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import Any, Final, NamedTuple
 
@@ -161,10 +161,7 @@ class Simulator:
         """Run a plain circuit without noise, or return None: only those take the short way."""
         if self._setup.noise_model:
             return None
-        found = self._core.run(circuit, saved=saved, **_options(run))
-        if found and found.trouble:
-            raise self._failure(circuit, found.trouble, found.metadata, run.room)
-        return found
+        return self._core.run(circuit, saved=saved, **_options(run))
 
     def _result_of_many(self, circuit: QuantumCircuit, points: Sequence[Point], run: Run) -> Any:
         if not can_take_binds(circuit):
@@ -187,18 +184,16 @@ class Simulator:
             result = self.aer.run(circuits, enable_truncation=False, **options).result()
         if not result.success:
             circuit = circuits[0] if isinstance(circuits, list) else circuits
-            known = result.results[0].metadata if result.results else {}
-            raise self._failure(circuit, _status(result), known, run.room)
+            raise self._failure(circuit, result, run.room)
         return result
 
-    def _failure(
-        self, circuit: QuantumCircuit, status: str, known: Mapping[str, Any], room: Room
-    ) -> CircuitError:
+    def _failure(self, circuit: QuantumCircuit, result: Any, room: Room) -> CircuitError:
         """Diagnose a failed run; Aer says which method it took, and how many qubits matter."""
+        known = result.results[0].metadata if result.results else {}
         method = known.get("method", self._setup.method)
         qubits = known.get("num_qubits", circuit.num_qubits)
         others = fitting(circuit, method, qubits=qubits, limit_mb=room.most_mb)
-        return from_aer(status, method, qubits=qubits, room=room, fitting=others)
+        return from_aer(_status(result), method, qubits=qubits, room=room, fitting=others)
 
 
 def why_not_on(device: Device) -> str:
