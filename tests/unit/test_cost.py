@@ -63,6 +63,9 @@ DOUBLING = "gate g0 a { x a; } " + "".join(
         (layers(8, 2), {"noise_model": WRITTEN, "shots": 200}),
         (FEEDBACK, {"shots": 10_000}),
         ("// nothing at all", {}),
+        ("x;" * 10_000, {}),
+        ("OPENQASM 2.0; qreg q[3]; " + "x q[0];" * 10_000, {}),
+        ("// int\n" * 10_000 + layers(3, 5), {}),
     ],
 )
 def test_small_tasks_stay_in_the_default_lane(qc, options):
@@ -101,7 +104,9 @@ def test_small_tasks_stay_in_the_default_lane(qc, options):
         (layers(10, 10) + "reset q;", {"shots": 100_000}),
         (HEAD + "qubit[0x1c] q; h q;", {}),
         ("OPENQASM 2.0; qreg a[20]; qreg b[10];" + "h a;" * 5, {}),
-        ("x;" * 2000, {}),
+        ("x;" * 50_000, {}),
+        ("input float t;" + "x;" * 2000, {}),
+        (layers(2, 1000).replace("bit[2] c;", "bit[2] c; let a = q[0];"), {}),
     ],
 )
 def test_large_and_unknown_tasks_wait_in_their_own_lane(qc, options):

@@ -54,9 +54,8 @@ def need_of(submission: Submission) -> Need:
     state = None if seconds.read == float("inf") else _state_bytes(submission)
     if state is None:
         return Need(memory_mb=None, is_long=is_long)
-    operations = seconds.read / cost.PER_STATEMENT_S
-    needed = state + operations * _OPERATION_BYTES + _result_bytes(submission)
-    is_short = sum(seconds) <= _SHORT_S
+    needed = state + seconds.operations * _OPERATION_BYTES + _result_bytes(submission)
+    is_short = seconds.total <= _SHORT_S
     return Need(memory_mb=needed / MIB, is_long=is_long, is_short=is_short)
 
 
