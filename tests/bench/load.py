@@ -2,8 +2,9 @@
 
 import asyncio
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import AsyncExitStack
+from itertools import islice
 from typing import Any, NamedTuple
 
 import uvloop
@@ -42,19 +43,33 @@ def closed_loop(
     url: str, work: Iterator[Submission], *, clients: int, seconds: float = float("inf")
 ) -> Done:
     """Have `clients` at once submit and await one task after the other, until work or time ends."""
-    return uvloop.run(_closed_loop(url, work, clients, seconds))
+    return uvloop.run(_closed_loop(url, run_task, work, clients, seconds))
 
 
-async def _closed_loop(url: str, work: Iterator[Submission], clients: int, seconds: float) -> Done:
+def closed_loop_of_batches(
+    url: str, work: Iterator[Submission], *, clients: int, size: int, seconds: float = float("inf")
+) -> Done:
+    """Do the same with batches of `size` tasks; count tasks."""
+    batches = iter(lambda: list(islice(work, size)), [])
+    return uvloop.run(_closed_loop(url, run_batch, batches, clients, seconds))
+
+
+async def _closed_loop(
+    url: str,
+    run: Callable[[Connection, Any], Awaitable[object]],
+    work: Iterator[Any],
+    clients: int,
+    seconds: float,
+) -> Done:
     async with AsyncExitStack() as stack:
         connections = [await stack.enter_async_context(Connection(url)) for _ in range(clients)]
         start = time.perf_counter()
 
         async def client(connection: Connection) -> int:
             done = 0
-            for submission in work:
-                await run_task(connection, submission)
-                done += 1
+            for each in work:
+                await run(connection, each)
+                done += len(each) if isinstance(each, list) else 1
                 if time.perf_counter() - start > seconds:
                     break
             return done
@@ -71,6 +86,17 @@ async def run_task(connection: Connection, submission: Submission) -> dict[str, 
         task = (await connection.get(f"/tasks/{task_id}?wait={_WAIT_S}")).json()
     check(task, submission)
     return task
+
+
+async def run_batch(connection: Connection, submissions: Sequence[Submission]) -> None:
+    """Submit tasks as a batch, await them and check each result."""
+    answer = await connection.post("/batches", {"tasks": submissions})
+    if answer.status != _ACCEPTED:
+        raise WrongResultError(f"not accepted: {answer}")
+    path = f"/batches/{answer.json()['batch_id']}?wait={_WAIT_S}&results=true"
+    batch = (await connection.get(path)).json()
+    for task, submission in zip(batch["tasks"], submissions, strict=True):
+        check(task, submission)
 
 
 def run_one(url: str, submission: Submission) -> tuple[dict[str, Any], float]:
