@@ -336,6 +336,26 @@ def test_what_the_importer_trips_over_is_said_without_its_insides(statement, cod
     assert says in error.message
 
 
+@pytest.mark.parametrize(
+    ("statement", "says"),
+    [
+        ("cx q[0], q[0];", "same qubit twice"),
+        ("gate g a, b { cx a, b; } g q, q[0];", "same qubit twice"),
+        ("cx q[0:1], q[0:0];", "different sizes"),
+        ("bit[3] d = measure q;", "As many bits as qubits"),
+        ("measure q;", "go into a bit"),
+        ("qubit q;", "'q' is declared twice"),
+        ("creg c[2];", "'c' is declared twice"),
+        ("h [0];", "can be read"),
+    ],
+)
+def test_the_importers_words_are_made_plain(statement, says):
+    """No symbol tables, nodes and broadcasts."""
+    error = error_of(f"{START_3}{statement}\n{END_3}")
+    assert says in error.message
+    assert error.line == 5
+
+
 def test_a_single_equals_sign_in_openqasm_2_is_placed():
     """`if(c=1)` is a common slip; the parser itself does not say where it is."""
     error = error_of(f"{START_2}if(c=1) x q[0];\n{END_2}")

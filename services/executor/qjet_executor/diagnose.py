@@ -36,6 +36,21 @@ _UNSUPPORTED_SIGNS: Final = (
     "must be",
 )
 _LOOP_OVER_QUBITS: Final = "index must be int, slice or list"
+_PLAIN_WORDS: Final = {
+    re.compile("duplicate bit arguments"): "The gate is applied to the same qubit twice.",
+    re.compile("mismatched lengths in gate broadcast"): "Registers of different sizes in one call.",
+    re.compile("register size error"): "As many bits as qubits have to be measured into.",
+    re.compile("measurements must save their result"): (
+        "A measurement has to go into a bit: `c = measure q;`."
+    ),
+    re.compile("Symbol ('.*?') already inserted in symbol table"): r"\1 is declared twice.",
+    re.compile('register name "(.*?)" already exists'): r"'\1' is declared twice.",
+    re.compile("node of type (\\w+) is not supported"): (
+        r"This statement (\1) is none that can be read."
+    ),
+}
+"""What importer and Qiskit say, and what it means."""
+
 _LONGEST_MESSAGE: Final = 400
 _WITHOUT_METHOD: Final = "Leave `method` out, or use statevector."
 
@@ -82,7 +97,7 @@ def from_qasm3(exc: Exception, source: str) -> CircuitError:
         is_unsupported = any(sign in found[3] for sign in _UNSUPPORTED_SIGNS)
         code: ErrorCode = "qasm_unsupported" if is_unsupported else "qasm_syntax"
         line, column = _within_line(source, int(found[1]), int(found[2]))
-        return _placed(code, line, column, found[3])
+        return _placed(code, line, column, _in_plain_words(found[3]))
     if type(exc).__name__ == "QASM3ParsingError":
         return _syntax_error(exc)
     return _at_statement(exc, text)
@@ -210,8 +225,16 @@ def _at_statement(exc: Exception, text: str) -> CircuitError:
         return CircuitError("qasm_unsupported", message, line=line, column=column)
     if isinstance(exc, TypeError):  # Qiskit's, of the Python call that the statement became
         text = "The number or kind of arguments in this statement does not fit."
-    message = text or type(exc).__name__
+    message = _in_plain_words(text) or type(exc).__name__
     return CircuitError("qasm_syntax", message, line=line, column=column)
+
+
+def _in_plain_words(text: str) -> str:
+    """Say what Qiskit and its importer mean, where they say it in words of their insides."""
+    for pattern, words in _PLAIN_WORDS.items():
+        if found := pattern.match(text):
+            return found.expand(words)
+    return text
 
 
 def _statement_of(exc: Exception) -> tuple[int | None, int | None]:

@@ -73,8 +73,16 @@ def arguments(tokens: Tokens, values: Mapping[str, Value]) -> tuple[Value, ...]:
 
 
 def argument(tokens: Tokens, values: Mapping[str, Value]) -> Value:
-    """Read an expression whose value is finite, as far as it is known."""
-    return finite(expression(tokens, values))
+    """Read an expression whose value is finite, as far as it is known.
+
+    Raises:
+        CircuitError: it is not.
+    """
+    at = tokens.at
+    value = expression(tokens, values)
+    if isinstance(value, float) and not math.isfinite(value):
+        raise tokens.error("This angle is no finite number.", at=at, code="qasm_unsupported")
+    return value
 
 
 def finite(value: Value) -> Value:

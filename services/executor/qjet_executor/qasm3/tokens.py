@@ -8,6 +8,7 @@ import re
 from typing import Final, cast
 
 from qjet_executor.diagnose import CircuitError
+from qjet_shared.messages.task import ErrorCode
 
 KEYWORDS: Final = frozenset(
     """OPENQASM include defcalgrammar def cal defcal gate extern box let break continue if else end
@@ -102,11 +103,11 @@ class Tokens:
         """Return the text between two offsets."""
         return self._source[start:end]
 
-    def error(self, message: str, *, at: int) -> CircuitError:
+    def error(self, message: str, *, at: int, code: ErrorCode = "qasm_syntax") -> CircuitError:
         """Return an error with the line and column of offset `at`."""
         before = self._source[:at]
         line, column = before.count("\n") + 1, at - before.rfind("\n")
-        return CircuitError("qasm_syntax", message, line=line, column=column)
+        return CircuitError(code, message, line=line, column=column)
 
 
 def is_name(text: str) -> bool:
