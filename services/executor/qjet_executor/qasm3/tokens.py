@@ -55,6 +55,8 @@ class Tokens:
     def __init__(self, source: str) -> None:
         """Begin with the first token of `source`."""
         self._source = source
+        self._call: re.Match[str] | None = None
+        self._call_at = -1
         self.move(0)
 
     def move(self, offset: int) -> None:
@@ -97,7 +99,9 @@ class Tokens:
         Its groups are the texts of the gate's name, of the arguments inside their parentheses, if
         any, and of the qubits. In both lists, commas stand between elements only.
         """
-        return _PLAIN_CALL.match(self._source, self.at)
+        if self._call_at != self.at:
+            self._call, self._call_at = _PLAIN_CALL.match(self._source, self.at), self.at
+        return self._call
 
     def text(self, start: int, end: int) -> str:
         """Return the text between two offsets."""
