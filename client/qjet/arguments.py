@@ -7,7 +7,7 @@ from typing import Any, get_args
 
 import msgspec
 
-from qjet_shared.messages.submission import Method
+from qjet_shared.messages.submission import Fallback, Method
 from qjet_shared.options import Precision
 
 
@@ -21,6 +21,11 @@ def add_circuit_arguments(command: argparse.ArgumentParser, *, many: bool = Fals
     command.add_argument("--shots", type=int, metavar="N", help="how often to run (1024)")
     command.add_argument("--seed", type=int, metavar="N", help="the same seed, the same counts")
     command.add_argument("--method", choices=get_args(Method), help="Aer's simulation method")
+    command.add_argument(
+        "--fallback",
+        choices=get_args(Fallback),
+        help="the method to take where that one needs too much memory",
+    )
     command.add_argument("--timeout-s", type=float, metavar="S", help="wall time limit")
     command.add_argument("--memory", action="store_true", help="also return each shot's outcome")
     values = command.add_mutually_exclusive_group()
@@ -135,6 +140,7 @@ def options_of(arguments: argparse.Namespace) -> dict[str, Any]:
         "shots",
         "seed",
         "method",
+        "fallback",
         "timeout_s",
         "memory",
         "parameters",

@@ -110,6 +110,8 @@ def _likely_method(submission: Submission, qubits: int) -> str:
     Source: Aer's `Controller::automatic_simulation_method`, which does so with more shots than
     outcomes.
     """
+    if submission.fallback and qubits > _MOST_STATE_QUBITS and submission.method != "stabilizer":
+        return submission.fallback
     is_open = submission.method == "automatic" and _is_noisy(submission)
     return _MIXED if is_open and submission.shots > 2**qubits else submission.method
 

@@ -71,10 +71,10 @@ class MethodOptions(
         return {name: value for name, value in named if value is not None}
 
 
-def misplaced(options: MethodOptions | None, method: str) -> list[str]:
-    """Return the options that `method` would not look at."""
+def misplaced(options: MethodOptions | None, method: str, fallback: str | None = None) -> list[str]:
+    """Return the options that neither `method` nor `fallback` would look at."""
     owners = {
         name: next((_OWNERS[start] for start in _OWNERS if name.startswith(start)), method)
         for name in (options.given if options else ())
     }
-    return [name for name, owner in owners.items() if owner != method]
+    return [name for name, owner in owners.items() if owner not in (method, fallback)]

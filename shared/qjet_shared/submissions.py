@@ -187,7 +187,7 @@ def _within(limits: Limits, submission: Submission) -> Submission:
     if submission.points > limits.max_points:
         text = f"at most {limits.max_points} points here, got {submission.points}"
         errors.append(("parameters", text))
-    for name in misplaced(submission.method_options, submission.method):
+    for name in misplaced(submission.method_options, submission.method, submission.fallback):
         text = f"{name} is no option of method {submission.method}"
         errors.append(("method_options", text))
     if errors:

@@ -8,13 +8,14 @@ import pytest
 from qjet_executor.budget import Budget, Cores, MemoryPlan
 from qjet_executor.need import need_of
 from qjet_shared.messages.submission import Submission
-from qjet_shared.noise import NoiseModel
+from qjet_shared.noise import NoiseModel, Readout
 from tests.support.circuits import BELL, ENDLESS
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.unit
 
 HEAD = 'OPENQASM 3; include "stdgates.inc"; '
+NOISE = NoiseModel(readout=Readout(p01=0.1, p10=0.1))
 PLAN = MemoryPlan(own_mb=100, share_mb=400, most_mb=1000, pool_mb=900)
 """Three sandboxes: each has 100 MiB of its own, and 900 are shared."""
 
@@ -126,8 +127,8 @@ def test_a_long_task_alone_has_all_cores_and_the_next_its_share():
         (circuit(24), {"precision": "single"}, 128, 160),
         (circuit(28), {}, 4096, 4200),
         (circuit(12), {"method": "density_matrix"}, 256, 300),
-        (circuit(8), {"noise_model": NoiseModel(), "shots": 1000}, 1, 4),
-        (circuit(12), {"noise_model": NoiseModel(), "shots": 8192}, 256, 300),
+        (circuit(8), {"noise_model": NOISE, "shots": 1000}, 1, 4),
+        (circuit(12), {"noise_model": NOISE, "shots": 8192}, 256, 300),
         (circuit(100), {"method": "stabilizer"}, 0, 4),
         (circuit(12), {"method": "matrix_product_state"}, 0, 10),
         (circuit(2), {"shots": 1_000_000, "memory": True}, 500, 800),

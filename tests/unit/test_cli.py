@@ -202,11 +202,21 @@ def test_parameters_are_sent_as_an_object_or_a_list(circuit, tmp_path):
 def test_precision_and_method_options_are_sent(circuit):
     """Values as JSON, or words as they stand."""
     with answering(ACCEPTED) as (url, seen):
-        argv = ["submit", circuit, "--precision", "single", "--option", "fusion_enable=false"]
+        argv = [
+            "submit",
+            circuit,
+            "--precision",
+            "single",
+            "--fallback",
+            "matrix_product_state",
+            "--option",
+            "fusion_enable=false",
+        ]
         argv += ["--option", "mps_sample_measure_algorithm=mps_probabilities", "--url", url]
         assert cli.run(argv) == 0
     sent = json.loads(seen[0][2])
     assert sent["precision"] == "single"
+    assert sent["fallback"] == "matrix_product_state"
     assert sent["method_options"] == {
         "fusion_enable": False,
         "mps_sample_measure_algorithm": "mps_probabilities",

@@ -41,12 +41,13 @@ def runs(circuit: QuantumCircuit, method: str) -> bool:
         if instruction.name in CONTROL_FLOW_OP_NAMES:
             if not all(runs(block, method) for block in instruction.operation.blocks):
                 return False
-        elif not (instruction.name in _NO_GATES or _is_gate_of(method, instruction)):
+        elif not (instruction.name in _NO_GATES or is_gate_of(method, instruction)):
             return False
     return True
 
 
-def _is_gate_of(method: str, instruction: CircuitInstruction) -> bool:
+def is_gate_of(method: str, instruction: CircuitInstruction) -> bool:
+    """Whether `method` knows the gate, by its angles."""
     if instruction.name not in BASIS_GATES[method]:
         return False
     return method != "stabilizer" or all(_is_quarter_turn(p) for p in instruction.params)

@@ -55,8 +55,12 @@ def need_of(submission: Submission) -> Need:
     if state is None:
         return Need(memory_mb=None, is_long=is_long)
     needed = state + seconds.operations * _OPERATION_BYTES + _result_bytes(submission)
-    is_short = seconds.total <= _SHORT_S
-    return Need(memory_mb=needed / MIB, is_long=is_long, is_short=is_short)
+    return Need(
+        memory_mb=needed / MIB,
+        is_long=is_long,
+        is_short=seconds.total <= _SHORT_S,
+        may_fall_back=submission.fallback is not None,
+    )
 
 
 def _state_bytes(submission: Submission) -> float | None:

@@ -9,7 +9,7 @@ from typing import Final, Literal
 import msgspec
 from msgspec import Struct
 
-from qjet_shared.messages.submission import Method, PauliSum, Point
+from qjet_shared.messages.submission import Fallback, Method, PauliSum, Point
 from qjet_shared.messages.task import TaskError
 from qjet_shared.noise import NoiseModel
 from qjet_shared.options import MethodOptions, Precision
@@ -44,6 +44,7 @@ class Job(Struct, frozen=True, kw_only=True):
     noise_model: NoiseModel | None = None
     observables: PauliSum | tuple[PauliSum, ...] | None = None
     parameters: Point | tuple[Point, ...] | None = None
+    fallback: Fallback | None = None
     room: Room | None = None
 
 

@@ -13,7 +13,8 @@ _UNITS: Final = ("bytes", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
 _ABSURD_BYTES: Final = float(1 << 70)
 _STEP: Final = 1024
 _WITH_LITTLE_ENTANGLEMENT: Final = (
-    "method matrix_product_state may fit where there is little entanglement"
+    "method matrix_product_state may fit where there is little entanglement, and is taken where "
+    "it is needed with `fallback`"
 )
 
 

@@ -226,5 +226,6 @@ def _job(submission: Submission, room: Room) -> Job:
         noise_model=submission.noise_model,
         observables=submission.observables,
         parameters=submission.parameters,
+        fallback=submission.fallback,
         room=room,
     )

@@ -27,7 +27,8 @@ from qjet_executor.protocol import DEFAULT_MAX_RESULT_MB, Device, Job, Outcome, 
 from qjet_executor.sampling import Distribution, Sampling, sampling_of
 from qjet_executor.simulator import Experiment, Run, Setup, Simulator
 from qjet_executor.stopwatch import Stopwatch
-from qjet_shared.messages.submission import BELL_QASM, Point
+from qjet_executor.tableau import as_clifford
+from qjet_shared.messages.submission import BELL_QASM, Method, Point
 from qjet_shared.messages.task import TaskError
 
 _JSON_STRING: Final = len('"",')
@@ -75,7 +76,7 @@ class Simulators:
         self._rng = np.random.default_rng()
         self._watch = Stopwatch()
         self._simulator = lru_cache(_SIMULATORS)(lambda setup: Simulator(setup, device))
-        self._programs: Kept[tuple[str, Setup, bool], Program] = Kept(_MOST_KEPT_BYTES)
+        self._programs: Kept[tuple[str, Setup, bool, bool], Program] = Kept(_MOST_KEPT_BYTES)
 
     def warm_up(self) -> None:
         """Run small circuits every way, so that everything is imported and made."""
@@ -117,8 +118,16 @@ class Simulators:
             return Outcome(error=TaskError(code="simulation_failed", message=reason[:400]))
 
     def _run(self, job: Job) -> Outcome:
+        try:
+            return self._run_by(job.method, job)
+        except StateTooLargeError as exc:
+            if job.fallback is None or exc.needed_mb <= self._room.most_mb:
+                raise
+            return self._run_by(job.fallback, job)
+
+    def _run_by(self, method: Method, job: Job) -> Outcome:
         setup = Setup(
-            method=job.method,
+            method=method,
             noise_model=job.noise_model,
             precision=job.precision,
             method_options=job.method_options,
@@ -150,7 +159,7 @@ class Simulators:
         """Return the expectation values at every point, if there are any, and the method."""
         if job.observables is None:
             return b"", ""
-        estimation = Estimation(program.circuit, job.observables, job.method)
+        estimation = Estimation(program.circuit, job.observables, setup.method)
         is_exact = estimation.has_one_state and setup.noise_model is None
         shots, seed = (1, None) if is_exact else (job.shots, job.seed)
         run = Run(shots=shots, seed=seed, room=self._room)
@@ -246,20 +255,30 @@ class Simulators:
     def _program(self, job: Job, setup: Setup) -> Program:
         """Return the prepared circuit, from before if it is there."""
         may_be_unmeasured = job.observables is not None
+        may_be_rewritten = job.seed is None
 
         def make() -> tuple[Program, int]:
-            program = self._prepare(job.qc, setup, may_be_unmeasured=may_be_unmeasured)
+            program = self._prepare(
+                job.qc,
+                setup,
+                may_be_unmeasured=may_be_unmeasured,
+                may_be_rewritten=may_be_rewritten,
+            )
             return program, len(job.qc) + program.size_bytes
 
-        return self._programs.get((job.qc, setup, may_be_unmeasured), make)
+        return self._programs.get((job.qc, setup, may_be_unmeasured, may_be_rewritten), make)
 
-    def _prepare(self, source: str, setup: Setup, *, may_be_unmeasured: bool) -> Program:
+    def _prepare(
+        self, source: str, setup: Setup, *, may_be_unmeasured: bool, may_be_rewritten: bool
+    ) -> Program:
         with self._watch.phase("parse"):
             circuit = read_circuit(
                 source, memory_mb=self._room.memory_mb, may_be_unmeasured=may_be_unmeasured
             )
         with self._watch.phase("transpile"):
             prepared = self._simulator(setup).prepare(circuit)
+            if may_be_rewritten and setup.method == "automatic" and not setup.noise_model:
+                prepared = as_clifford(prepared) or prepared
             sampling = None if setup.noise_model else sampling_of(prepared, setup.method)
         return Program(circuit=prepared, sampling=sampling, measures=measures(prepared))
 

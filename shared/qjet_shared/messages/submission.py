@@ -15,6 +15,7 @@ Method = Literal[
     "extended_stabilizer",
     "matrix_product_state",
 ]
+Fallback = Literal["matrix_product_state"]
 
 DEFAULT_SHOTS: Final = 1024
 
@@ -56,6 +57,15 @@ class Submission(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, 
         Meta(description="Seed of Aer's random numbers: the same seed gives the same counts."),
     ] = None
     method: Annotated[Method, Meta(description="Aer's simulation method.")] = "automatic"
+    fallback: Annotated[
+        Fallback | None,
+        Meta(
+            description="The method to take where the state of the one asked for, or of the one "
+            "that `automatic` chooses, does not fit into the executor's memory. `method` of the "
+            "finished task tells which it was. matrix_product_state needs little memory where "
+            "there is little entanglement, and much time and memory where there is much."
+        ),
+    ] = None
     memory: Annotated[bool, Meta(description="Also return each shot's outcome, in order.")] = False
     parameters: Annotated[
         Point | Annotated[tuple[Point, ...], Meta(min_length=1)] | None,

@@ -43,9 +43,7 @@ class Contest(Struct, frozen=True):
 CONTESTS = {
     "bell": Contest("the same Bell, 1,024 shots, over HTTP", "bell", 5),
     "angles": Contest("two-qubit circuits with other angles each time", "angles", 4),
-    "mix": Contest(
-        "a mix of circuits, each different", "mix", 10, is_by_set=True, batch=10
-    ),
+    "mix": Contest("a mix of circuits, each different", "mix", 10, is_by_set=True, batch=10),
 }
 
 
