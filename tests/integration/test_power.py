@@ -72,6 +72,22 @@ def test_each_write_is_synced_before_it_is_acknowledged(strace, tmp_path, config
     assert synced_streams(strace, configure, tmp_path) == list(ON_THE_WAY)
 
 
+def test_a_batch_is_synced_before_it_is_acknowledged(strace, tmp_path):
+    """All of it, with one sync: its last message is written last."""
+    data_dir = tmp_path / "data"
+    data_dir.mkdir()
+    with (
+        traced_server(strace, configured_by_up(data_dir), data_dir) as broker,
+        service("resultstore", broker.url, tmp_path),
+        service("gateway", broker.url, tmp_path) as gateway,
+        httpx.Client(base_url=gateway.url, timeout=60) as http,
+    ):
+        accepted = http.post("/batches", json={"tasks": [{"qc": BELL}] * 100}).json()
+    trace = (data_dir / "trace").read_text(errors="replace")
+    last = accepted["task_ids"][-1]
+    assert is_synced_before_ack(trace, stream="QJET_TASKS", text=last, sequence=100)
+
+
 def test_without_the_setting_nothing_would_be_synced(strace, tmp_path):
     """The control: the broker's own default acknowledges what a power cut takes."""
     assert synced_streams(strace, configured_without_sync, tmp_path) == []

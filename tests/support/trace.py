@@ -40,15 +40,15 @@ def traced_server(strace: str, config: Path, data_dir: Path) -> Iterator[TracedS
         tracer.wait(30)
 
 
-def is_synced_before_ack(trace: str, *, stream: str, text: str) -> bool:
-    """Whether the stream's first message, which holds `text`, is on disk before its PubAck is sent.
+def is_synced_before_ack(trace: str, *, stream: str, text: str, sequence: int = 1) -> bool:
+    """Whether a stream's message, which holds `text`, is on disk before its PubAck is sent.
 
     That is: after it is written to a file of the stream, a sync of that file is begun and done, or
     the file was opened for synchronous writing.
     """
     lines = trace.splitlines()
     written = _first(lines, text, f"/{stream}/msgs/", "write")
-    acked = _first(lines, f'{{\\"stream\\":\\"{stream}\\",\\"seq\\":1}}')
+    acked = _first(lines, rf'{{\"stream\":\"{stream}\",\"seq\":{sequence}')
     assert written < acked, "the acknowledgement came before the message"
     file = re.search(r"write\w*\(\d+<([^>]+)>", lines[written])[1]
     opened = lines[_first(lines, f'"{file}"', "openat(")]
