@@ -8,13 +8,14 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Final, cast
+from typing import Final
 
 import msgspec
 
+from qjet_executor.channel import Channel
 from qjet_executor.death import LastWords, SandboxDiedError, diagnose
 from qjet_executor.machine import oom_kills
-from qjet_executor.protocol import DEFAULT_MAX_RESULT_MB, HEADER, Device, Job, Outcome, Ready, frame
+from qjet_executor.protocol import DEFAULT_MAX_RESULT_MB, Device, Job, Outcome, Ready
 from qjet_shared import lifeline
 
 _START_TIMEOUT_S: Final = 120.0
@@ -66,7 +67,7 @@ class Sandbox:
     def __init__(self, process: asyncio.subprocess.Process, last_words: LastWords) -> None:
         self._process = process
         self._last_words = last_words
-        self._channel = _Channel(self._answered)
+        self._channel = Channel(self._answered)
         self._ready: asyncio.Future[Ready] = asyncio.get_running_loop().create_future()
         self._rides: deque[_Ride] = deque()
         self._timer: asyncio.TimerHandle | None = None
@@ -247,48 +248,6 @@ class Sandbox:
         if self._rides:
             _fail(self._rides.popleft(), death)
         self._send_away(self._rides)
-
-
-class _Channel(asyncio.Protocol):
-    """The socket to the process: frames out, and frames in as they are complete."""
-
-    def __init__(self, on_frame: Callable[[bytes], None]) -> None:
-        self._on_frame = on_frame
-        self._transport: asyncio.Transport | None = None
-        self._buffer = bytearray()
-        self._outgoing: list[bytes] = []
-        self.is_closed = asyncio.Event()
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)
-
-    def send(self, job: Job) -> None:
-        """Send a job, together with all others that come before anything else happens."""
-        if not self._outgoing:
-            asyncio.get_running_loop().call_soon(self._flush)
-        self._outgoing.append(frame(job))
-
-    def _flush(self) -> None:
-        if self._transport and not self._transport.is_closing():
-            self._transport.write(b"".join(self._outgoing))
-        self._outgoing.clear()
-
-    def data_received(self, data: bytes) -> None:
-        self._buffer += data
-        while len(self._buffer) >= HEADER.size:
-            end = HEADER.size + HEADER.unpack_from(self._buffer)[0]
-            if len(self._buffer) < end:
-                return
-            complete = bytes(self._buffer[HEADER.size : end])
-            del self._buffer[:end]
-            self._on_frame(complete)
-
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  # the process's end tells more
-        self.is_closed.set()
-
-    def close(self) -> None:
-        if self._transport:
-            self._transport.close()
 
 
 def _fail(ride: _Ride, why: Exception) -> None:
