@@ -261,15 +261,15 @@ async def test_a_server_that_is_of_no_use_is_left() -> None:
     """A node that is cut off from the others answers pings, and no question; so one moves on."""
     with nats_server() as silent, nats_server() as good:
         swallower = await nats.connect(silent.url)
-        await swallower.subscribe("moved.>")
+        await swallower.subscribe("qjet.tasks.>")
         await swallower.flush()
         client = await nats.connect(good.url)
-        await client.jetstream().add_stream(name="MOVED", subjects=["moved.>"])
+        await client.jetstream().add_stream(name="MOVED", subjects=["qjet.tasks.>"])
         broker = await _connected_to(silent, good)
 
         async def is_stored() -> bool:
             with suppress(BrokerUnavailableError):
-                await broker.publish("moved.one", b"")
+                await broker.publish("qjet.tasks.default.one", b"")
                 return True
             return False
 
