@@ -455,14 +455,12 @@ def test_warming_up_makes_the_first_circuit_quick_and_proves_that_aer_works():
     assert fresh.run(job(BELL)).error is None
 
 
+@pytest.mark.parametrize("then", ["reset q[0];", "if (c[0]) { x q[1]; }"])
 @pytest.mark.parametrize("memory_mb", [4, 5, 8])
-def test_shots_side_by_side_need_no_more_memory_than_one(memory_mb):
+def test_shots_side_by_side_need_no_more_memory_than_one(memory_mb, then):
     """Aer gives no counts, or a refusal without figures, where its threads have no state each."""
     qubits = "".join(f"ry(0.3) q[{n}];" for n in range(18))
-    source = (
-        f"{HEAD}qubit[18] q; bit[18] c; {qubits}"
-        "c[0] = measure q[0]; if (c[0]) { x q[1]; } c = measure q;"
-    )
+    source = f"{HEAD}qubit[18] q; bit[18] c; {qubits}c[0] = measure q[0]; {then} c = measure q;"
     small = Simulators(max_memory_mb=memory_mb, max_threads=2)
     outcome = small.run(job(source, shots=5, method="statevector"))
     assert json.loads(outcome.counts) == counts(source, shots=5, method="statevector")
