@@ -48,7 +48,7 @@ def is_synced_before_ack(trace: str, *, stream: str, text: str, sequence: int = 
     """
     lines = trace.splitlines()
     written = _first(lines, text, f"/{stream}/msgs/", "write")
-    acked = _first(lines, rf'{{\"stream\":\"{stream}\",\"seq\":{sequence}')
+    acked = _first(lines, rf"{{\"stream\":\"{stream}\",\"seq\":{sequence}")
     assert written < acked, "the acknowledgement came before the message"
     file = re.search(r"write\w*\(\d+<([^>]+)>", lines[written])[1]
     opened = lines[_first(lines, f'"{file}"', "openat(")]

@@ -3,6 +3,7 @@
 Each says what was needed, what there is, and what to do instead.
 """
 
+import re
 from collections.abc import Sequence
 from typing import Final
 
@@ -12,6 +13,10 @@ MIB: Final = 1 << 20
 _UNITS: Final = ("bytes", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
 _ABSURD_BYTES: Final = float(1 << 70)
 _STEP: Final = 1024
+_LONGEST_REASON: Final = 400
+_NO_MEMORY_IN_RUST: Final = re.compile(r"MemoryError|pointer is null|memory allocation")
+"""What Qiskit's Rust code panics over where CPython gets no memory."""
+
 _WITH_LITTLE_ENTANGLEMENT: Final = (
     "method matrix_product_state may fit where there is little entanglement, and is taken where "
     "it is needed with `fallback`"
@@ -25,6 +30,14 @@ def out_of_memory(limit_mb: int) -> TaskError:
         message=f"The run needed more than the {size_text(limit_mb * MIB)} of memory it may use.",
         hint="Ask for fewer qubits, gates, loop iterations or shots, or for no per-shot memory.",
     )
+
+
+def failed(exc: BaseException, limit_mb: int) -> TaskError:
+    """Build the error of a run that ended in something that nobody expected."""
+    reason = str(exc).strip('"') or type(exc).__name__
+    if _NO_MEMORY_IN_RUST.search(reason):
+        return out_of_memory(limit_mb)
+    return TaskError(code="simulation_failed", message=reason[:_LONGEST_REASON])
 
 
 def state_too_large(

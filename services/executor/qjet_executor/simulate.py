@@ -29,7 +29,6 @@ from qjet_executor.simulator import Experiment, Run, Setup, Simulator
 from qjet_executor.stopwatch import Stopwatch
 from qjet_executor.tableau import as_clifford
 from qjet_shared.messages.submission import BELL_QASM, Method, Point
-from qjet_shared.messages.task import TaskError
 
 _JSON_STRING: Final = len('"",')
 _SIMULATORS: Final = 16
@@ -114,8 +113,7 @@ class Simulators:
         except (KeyboardInterrupt, SystemExit):
             raise
         except BaseException as exc:  # noqa: BLE001  # whatever a circuit makes Qiskit or Aer raise; a panic of their Rust code is no `Exception`
-            reason = str(exc).strip('"') or type(exc).__name__
-            return Outcome(error=TaskError(code="simulation_failed", message=reason[:400]))
+            return Outcome(error=refusals.failed(exc, self._room.memory_mb))
 
     def _run(self, job: Job) -> Outcome:
         try:
