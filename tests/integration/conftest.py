@@ -7,6 +7,7 @@ import nats
 import pytest
 from nats.aio.client import Client as NatsClient
 
+from qjet_shared.broker import Broker
 from tests.support.nats import NatsServer, nats_server
 from tests.support.services import Service, service
 
@@ -37,3 +38,13 @@ async def shared_nc(shared_broker: NatsServer) -> AsyncIterator[NatsClient]:
     client = await nats.connect(shared_broker.url)
     yield client
     await client.close()
+
+
+@pytest.fixture
+async def link(broker: NatsServer) -> AsyncIterator[Broker]:
+    """Qjet's own connection to the broker."""
+    made = Broker(broker.url, name="test")
+    made.start()
+    await made.first_connection()
+    yield made
+    await made.close()

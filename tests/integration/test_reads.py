@@ -1,7 +1,6 @@
 """Reading a stored message directly, and by way of its stream's leader: the same message."""
 
 import asyncio
-from collections.abc import AsyncIterator
 
 import pytest
 from nats.aio.client import Client as NatsClient
@@ -16,16 +15,6 @@ pytestmark = pytest.mark.integration
 
 STREAM = "READS"
 NOT_UTF8 = b"NATS/1.0\r\nGood: yes\r\nKV-Operation: \xff\xfe\r\n\r\n"
-
-
-@pytest.fixture
-async def reader(broker: NatsServer) -> AsyncIterator[Broker]:
-    """Qjet's own connection."""
-    reader = Broker(broker.url, name="reader")
-    reader.start()
-    await reader.first_connection()
-    yield reader
-    await reader.close()
 
 
 @pytest.fixture
@@ -50,15 +39,15 @@ async def _publish_raw(nc: NatsClient, subject: str, headers: bytes, data: bytes
     await nc.flush()
 
 
-async def _read_all(reader: Broker) -> list[tuple[object, ...]]:
+async def _read_all(link: Broker) -> list[tuple[object, ...]]:
     found = [
-        await reader.last(STREAM, "reads.a.one"),
-        await reader.first(STREAM, "reads.*.one"),
-        await reader.last(STREAM, "reads.empty"),
-        await reader.last(STREAM, "reads.large"),
-        await reader.last(STREAM, "reads.bytes"),
-        await reader.last(STREAM, "reads.nothing"),
-        await reader.first(STREAM, "reads.*.nothing"),
+        await link.last(STREAM, "reads.a.one"),
+        await link.first(STREAM, "reads.*.one"),
+        await link.last(STREAM, "reads.empty"),
+        await link.last(STREAM, "reads.large"),
+        await link.last(STREAM, "reads.bytes"),
+        await link.last(STREAM, "reads.nothing"),
+        await link.first(STREAM, "reads.*.nothing"),
     ]
     return [
         (m.data, stored_at(m), {**(m.headers or {}), "Nats-Stream": "", "Nats-Subject": ""})
@@ -69,12 +58,12 @@ async def _read_all(reader: Broker) -> list[tuple[object, ...]]:
 
 
 async def test_the_leader_tells_what_a_direct_read_tells(
-    nc: NatsClient, reader: Broker, config: StreamConfig
+    nc: NatsClient, link: Broker, config: StreamConfig
 ) -> None:
     """Data, headers, sequence and time are the same, of any bytes; so is that there is nothing."""
-    direct = await _read_all(reader)
+    direct = await _read_all(link)
     await nc.jetstream().update_stream(config.evolve(allow_direct=False))
-    assert await _read_all(reader) == direct
+    assert await _read_all(link) == direct
     assert [each[0] and each[0][:3] for each in direct] == [
         b"new",
         b"old",
@@ -88,26 +77,26 @@ async def test_the_leader_tells_what_a_direct_read_tells(
 
 
 async def test_a_stream_may_change_the_way_it_answers(
-    nc: NatsClient, reader: Broker, config: StreamConfig
+    nc: NatsClient, link: Broker, config: StreamConfig
 ) -> None:
     """Copies are added to a stream, and taken away again, under a service that goes on reading."""
     for allow_direct in (True, False, True, False):
         await nc.jetstream().update_stream(config.evolve(allow_direct=allow_direct))
-        found = await reader.last(STREAM, "reads.a.one")
+        found = await link.last(STREAM, "reads.a.one")
         assert found is not None
         assert found.data == b"new"
 
 
 @pytest.mark.usefixtures("config")
-async def test_a_missing_stream_is_not_a_missing_message(nc: NatsClient, reader: Broker) -> None:
+async def test_a_missing_stream_is_not_a_missing_message(nc: NatsClient, link: Broker) -> None:
     """Where the stream is gone, nobody can tell whether a task was accepted."""
-    assert await reader.last(STREAM, "reads.nothing") is None
+    assert await link.last(STREAM, "reads.nothing") is None
     await nc.jetstream().delete_stream(STREAM)
     with pytest.raises(BrokerUnavailableError):
-        await reader.last(STREAM, "reads.nothing")
+        await link.last(STREAM, "reads.nothing")
 
 
-async def test_many_subjects_are_read_at_once(reader: Broker, config, nc: NatsClient):
+async def test_many_subjects_are_read_at_once(link: Broker, config, nc: NatsClient):
     """Each newest message that is there, once, directly and by the leader, however large."""
     js = nc.jetstream()
     for number in range(600):
@@ -116,23 +105,23 @@ async def test_many_subjects_are_read_at_once(reader: Broker, config, nc: NatsCl
     for number in (7, 300, 599):
         await js.publish(f"reads.many.{number}", b"y" * 900_000)
     names = [f"reads.many.{number}" for number in range(-300, 900)] + ["reads.*.one"]
-    direct = await _read_many(reader, names)
+    direct = await _read_many(link, names)
     assert len(direct) == 601
     assert direct["reads.a.one"] == b"new"
     assert direct["reads.many.599"] == b"y" * 900_000
     assert direct["reads.many.123"] == b"123" + b"x" * 2300
     await js.update_stream(config.evolve(allow_direct=False))
-    assert await _read_many(reader, names) == direct
-    assert await _read_many(reader, names) == direct
-    assert await _read_many(reader, ["reads.none", "reads.nothing"]) == {}
-    assert await _read_many(reader, []) == {}
+    assert await _read_many(link, names) == direct
+    assert await _read_many(link, names) == direct
+    assert await _read_many(link, ["reads.none", "reads.nothing"]) == {}
+    assert await _read_many(link, []) == {}
 
 
-async def test_a_lost_connection_ends_a_read_of_many(reader: Broker, config, broker: NatsServer):
-    """It fails as soon as the connection is another one, rather than after its time is up."""
-    await _read_many(reader, ["reads.empty"])
+async def test_a_lost_connection_ends_a_read_of_many(link: Broker, config, broker: NatsServer):
+    """It fails as soon as there is another connection, rather than after its time is up."""
+    await _read_many(link, ["reads.empty"])
     broker.pause()
-    reading = asyncio.create_task(_read_many(reader, ["reads.empty"]))
+    reading = asyncio.create_task(_read_many(link, ["reads.empty"]))
     await asyncio.sleep(0)
     broker.kill()
     broker.start()
@@ -141,7 +130,7 @@ async def test_a_lost_connection_ends_a_read_of_many(reader: Broker, config, bro
             await reading
 
 
-async def _read_many(reader: Broker, names: list[str]) -> dict[str, bytes]:
-    found = [(msg.headers["Nats-Subject"], msg.data) async for msg in reader.last_of(STREAM, names)]
+async def _read_many(link: Broker, names: list[str]) -> dict[str, bytes]:
+    found = [(msg.headers["Nats-Subject"], msg.data) async for msg in link.last_of(STREAM, names)]
     assert len(dict(found)) == len(found)
     return dict(found)

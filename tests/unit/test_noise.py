@@ -88,19 +88,9 @@ NAMED = {
 }
 
 
-def run(source, wanted, *, shots=1000, seed=7, method="automatic", **more):
+def run(source, wanted, *, shots=1000, seed=7, **more):
     model = msgspec.json.decode(json.dumps(wanted), type=noise.NoiseModel)
-    return simulators.run(
-        Job(
-            qc=source,
-            shots=shots,
-            seed=seed,
-            method=method,
-            memory=False,
-            noise_model=model,
-            **more,
-        )
-    )
+    return simulators.run(Job(qc=source, shots=shots, seed=seed, noise_model=model, **more))
 
 
 def counts(source, wanted, **options):

@@ -34,18 +34,8 @@ SUMS = ({"ZZI": 1.0, "XIX": 0.5, "IYY": -2.0}, {"IIZ": 1.0}, {"III": 3.0})
 simulators = Simulators(max_memory_mb=1000, max_threads=1)
 
 
-def run(source, observables, *, shots=1000, seed=None, method="automatic", **more):
-    return simulators.run(
-        Job(
-            qc=source,
-            shots=shots,
-            seed=seed,
-            method=method,
-            memory=False,
-            observables=observables,
-            **more,
-        )
-    )
+def run(source, observables, *, shots=1000, **more):
+    return simulators.run(Job(qc=source, shots=shots, observables=observables, **more))
 
 
 def values(source, observables, **options):

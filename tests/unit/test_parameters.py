@@ -66,17 +66,8 @@ SWEEPS = {
 simulators = Simulators(max_memory_mb=1000, max_threads=1)
 
 
-def run(source, parameters, *, shots=500, seed=7, method="automatic", memory=False):
-    return simulators.run(
-        Job(
-            qc=source,
-            shots=shots,
-            seed=seed,
-            method=method,
-            memory=memory,
-            parameters=parameters,
-        )
-    )
+def run(source, parameters, *, shots=500, seed=7, **more):
+    return simulators.run(Job(qc=source, shots=shots, seed=seed, parameters=parameters, **more))
 
 
 def counts(source, parameters, **options):

@@ -36,9 +36,9 @@ class Job(Struct, frozen=True, kw_only=True):
 
     qc: str
     shots: int
-    seed: int | None
-    method: Method
-    memory: bool
+    seed: int | None = None
+    method: Method = "automatic"
+    memory: bool = False
     precision: Precision = "double"
     method_options: MethodOptions | None = None
     noise_model: NoiseModel | None = None
