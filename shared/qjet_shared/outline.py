@@ -22,7 +22,7 @@ _SIZE_AFTER: Final = {
     "bit": _NEW_SIZE,
     "creg": _OLD_SIZE,
 }
-_CALL: Final = re.compile(r"\s*(?:\w++\s*(?:\([^()]*+\)\s*)?@\s*)*+(\w++)")
+_CALL: Final = re.compile(r"\s*+(?:\w++\s*+(?:\([^()]*+\)\s*+)?@\s*+)*(\w++)")
 _LONGEST_SIZE: Final = 18
 
 

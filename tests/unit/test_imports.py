@@ -1,7 +1,9 @@
 """What a process loads: the parents of sandboxes, and the gateway, stay free of Qiskit."""
 
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -68,3 +70,15 @@ def test_the_command_line_starts_without_the_services_packages():
 def test_the_sandbox_does_load_qiskit():
     """So that the tests above could fail."""
     assert "qiskit_aer" in loaded_after_importing("qjet_executor.simulate")
+
+
+def test_no_pattern_needs_a_newer_python():
+    """Before 3.11.5, CPython matches possessive and atomic groups wrongly (gh-106052)."""
+    found = [
+        f"{path}: {line.strip()}"
+        for folder in ("client", "shared", "services")
+        for path in Path(folder).rglob("*.py")
+        for line in path.read_text().splitlines()
+        if re.search(r"\)[*?+]\+|\(\?>", line)
+    ]
+    assert found == []

@@ -22,7 +22,7 @@ _LETTER: Final = r"[A-Za-z_\u0391-\u03a1\u03a3-\u03a9\u03b1-\u03c9\u2107]"
 _NAME: Final = re.compile(f"{_LETTER}(?:{_LETTER}|[0-9])*")
 _TOKEN: Final = re.compile(
     r"""
-    (?> [ \t\r\n]+ | //[^\r\n]* | /\*.*?\*/ )*+
+    (?: [ \t\r\n]++ | //[^\r\n]*+ | /\*.*?\*/ )*
     ( OPENQASM [ \t\r\n]+ 3 (?:\.[0-9]+)?
     | include [ \t\r\n]* (?: "stdgates\.inc" | 'stdgates\.inc' )
     | @? NAME
@@ -36,9 +36,9 @@ _TOKEN: Final = re.compile(
 )
 _PLAIN_CALL: Final = re.compile(
     r"""
-    (NAME) (?: \( ( [^()/;]*+ (?: /[^()/;*]++ )*+ ) \) )?+ BLANK
-    ( QUBIT (?: BLANK , BLANK QUBIT )*+ ) BLANK ;
-    """.replace("QUBIT", r"NAME(?:\[[0-9]++\])?+")
+    (NAME) (?: \( ( [^()/;]*+ (?: /[^()/;*]++ )* ) \) )? BLANK
+    ( QUBIT (?: BLANK , BLANK QUBIT )* ) BLANK ;
+    """.replace("QUBIT", r"NAME(?:\[[0-9]++\])?")
     .replace("NAME", r"[A-Za-z_][A-Za-z0-9_]*+")
     .replace("BLANK", r"[ \t]*+"),
     re.VERBOSE,
