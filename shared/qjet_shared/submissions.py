@@ -16,7 +16,7 @@ from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 from qjet_shared.batches import LARGEST_BATCH
 from qjet_shared.errors import FieldError, InvalidJsonError
 from qjet_shared.messages import UNREADABLE
-from qjet_shared.messages.submission import DEFAULT_SHOTS, Method, Submission
+from qjet_shared.messages.submission import DEFAULT_SHOTS, Fallback, Method, Submission
 from qjet_shared.options import MpsSampling, Precision, StabilizerSampling, misplaced
 from qjet_shared.settings import Count, Seconds
 
@@ -31,6 +31,7 @@ _ONE_OF_ITS_KEYS = re.compile(r"`\$(?:\[(\d+)\])?(?:\[\.\.\.\])?`$")
 
 _CHOICES: Final = {
     "method": Method,
+    "fallback": Fallback,
     "precision": Precision,
     "mps_sample_measure_algorithm": MpsSampling,
     "extended_stabilizer_sampling_method": StabilizerSampling,

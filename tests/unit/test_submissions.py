@@ -147,6 +147,7 @@ def test_the_missing_circuit_is_named():
         ("observables", {"ZZ": 1, "ZQ": 1}, "`observables.ZQ`"),
         ("observables", {"ZZ": [0, 1]}, "got `array` - at `observables.ZZ`"),
         ("precision", "half", "'half'; one of double, single"),
+        ("fallback", "statevector", "one of matrix_product_state"),
         ("method_options", {"wat": 1}, "unknown field `wat`"),
         ("method_options", {"fusion_enable": 1}, "method_options.fusion_enable"),
         ("method_options", {"mps_sample_measure_algorithm": "x"}, "one of mps_heuristic"),
