@@ -31,7 +31,8 @@ def add_circuit_arguments(command: argparse.ArgumentParser, *, many: bool = Fals
     values = command.add_mutually_exclusive_group()
     values.add_argument(
         "--param",
-        action=_AddParameter,
+        action=_Collect,
+        type=_parameter,
         dest="parameters",
         metavar="NAME=NUMBER",
         help="a number for an input of the circuit; repeatable",
@@ -61,7 +62,8 @@ def add_circuit_arguments(command: argparse.ArgumentParser, *, many: bool = Fals
     command.add_argument("--precision", choices=get_args(Precision), help="of the state (double)")
     command.add_argument(
         "--option",
-        action=_AddOption,
+        action=_Collect,
+        type=_option,
         dest="method_options",
         metavar="NAME=VALUE",
         help="an option of the method, by Aer's name; repeatable",
@@ -70,42 +72,39 @@ def add_circuit_arguments(command: argparse.ArgumentParser, *, many: bool = Fals
     command.add_argument("--tag", action="append", dest="tags", metavar="TAG", help="repeatable")
 
 
-class _AddOption(argparse.Action):
-    """Collects `NAME=VALUE` into one object; a value is JSON, or a word."""
+class _Collect(argparse.Action):
+    """Collects pairs into one object."""
 
     def __call__(
         self,
-        parser: argparse.ArgumentParser,
+        parser: argparse.ArgumentParser,  # noqa: ARG002  # argparse's signature
         namespace: argparse.Namespace,
         values: Any,
-        option_string: str | None = None,
+        option_string: str | None = None,  # noqa: ARG002  # same
     ) -> None:
-        name, has_value, value = values.partition("=")
-        if not has_value:
-            parser.error(f"argument {option_string}: {values!r} is not of the form NAME=VALUE")
-        try:
-            read = msgspec.json.decode(value)
-        except msgspec.DecodeError:
-            read = value
-        setattr(namespace, self.dest, {**(getattr(namespace, self.dest) or {}), name: read})
+        name, value = values
+        before = getattr(namespace, self.dest) or {}
+        setattr(namespace, self.dest, {**before, name: value})
 
 
-class _AddParameter(argparse.Action):
-    """Collects `NAME=NUMBER` into one object."""
+def _option(text: str) -> tuple[str, Any]:
+    """Read `NAME=VALUE`; a value is JSON, or a word."""
+    name, has_value, value = text.partition("=")
+    if not has_value:
+        raise argparse.ArgumentTypeError(f"{text!r} is not of the form NAME=VALUE")
+    try:
+        return name, msgspec.json.decode(value)
+    except msgspec.DecodeError:
+        return name, value
 
-    def __call__(
-        self,
-        parser: argparse.ArgumentParser,
-        namespace: argparse.Namespace,
-        values: Any,
-        option_string: str | None = None,
-    ) -> None:
-        name, _, number = values.partition("=")
-        try:
-            after = {**(getattr(namespace, self.dest) or {}), name: _finite(number)}
-        except ValueError:
-            parser.error(f"argument {option_string}: {values!r} is not of the form NAME=NUMBER")
-        setattr(namespace, self.dest, after)
+
+def _parameter(text: str) -> tuple[str, float]:
+    """Read `NAME=NUMBER`."""
+    name, _, number = text.partition("=")
+    try:
+        return name, _finite(number)
+    except ValueError as exc:
+        raise argparse.ArgumentTypeError(f"{text!r} is not of the form NAME=NUMBER") from exc
 
 
 def _pauli_sum(text: str) -> dict[str, float]:

@@ -21,14 +21,6 @@ _ID: Final = re.compile(
 )
 
 MemberStatus = Literal["pending", "running", "completed", "error", "cancelled", "gone"]
-MEMBER_STATUSES: Final[tuple[MemberStatus, ...]] = (
-    "pending",
-    "running",
-    "completed",
-    "error",
-    "cancelled",
-    "gone",
-)
 
 
 class BatchName(Struct, frozen=True):

@@ -113,16 +113,6 @@ class Requests:
             with suppress(QjetError):
                 await self._send(token, question)
 
-    async def publish(
-        self, subject: str, payload: bytes, headers: Mapping[str, str] | None
-    ) -> None:
-        """Store a message; returns once JetStream says that it is on disk.
-
-        Raises:
-            QjetError: as `errors.refusal` and `errors.translated` say.
-        """
-        await self.publish_all([Outgoing(subject, payload, headers)])
-
     async def publish_all(self, messages: Sequence[Outgoing]) -> None:
         """Store messages of one stream, all or none; returns once JetStream says they are on disk.
 
